@@ -1,0 +1,173 @@
+import type { BlobRef } from './refs.ts';
+import type { ClassifierConfig, GeneratorConfig, Study } from './study.ts';
+import type { ClassSide, EpochRecord, Fingerprint, PerClass, SnapshotMetric, TickRecord } from './manifests.ts';
+
+/**
+ * What a gpu worker asks its engine process to do. All large things are files in a work directory that the worker owns:
+ * it puts inputs there before the call and uploads the outputs that the engine process names. Plain data only.
+ */
+
+/** A shard on disk: the tar and its JSON-lines index. */
+export interface LocalShard {
+  readonly tarFile: string;
+  readonly indexFile: string;
+}
+
+export interface EngineSettings {
+  readonly precision: Study['precision'];
+  readonly execution: Study['execution'];
+}
+
+export interface TrainGeneratorTask {
+  readonly config: GeneratorConfig;
+  readonly image: Study['image'];
+  readonly seed: number;
+  readonly side: ClassSide;
+  readonly shards: readonly LocalShard[];
+  /** Complete state to go on from, or null to start. */
+  readonly checkpointFile: string | null;
+  /** Train until this many real images were shown to D (a tick boundary, or the total). */
+  readonly untilNimg: number;
+}
+
+export interface TrainGeneratorOutput {
+  readonly nimg: number;
+  readonly parameters: { readonly g: number; readonly d: number };
+  readonly images: number;
+  /** Grid of real images, written by every segment (equal bytes). */
+  readonly realsGridFile: string;
+}
+
+/** One commit of a generator training, reported at tick ends, snapshot ends and when stopped. */
+export interface GeneratorCheckpointEvent {
+  readonly type: 'generatorCheckpoint';
+  readonly nimg: number;
+  /** False for a checkpoint made in mid-tick by pause or shutdown: it only resumes. */
+  readonly complete: boolean;
+  readonly checkpointFile: string;
+  readonly snapshot: { readonly weightsFile: string; readonly gridFile: string } | null;
+  /** TensorBoard events since the previous checkpoint; null when there are none. */
+  readonly eventsFile: string | null;
+  /** Ticks that ended since the previous checkpoint. */
+  readonly ticks: readonly TickRecord[];
+}
+
+export interface TrainClassifierTask {
+  readonly config: ClassifierConfig;
+  readonly inputSize: number;
+  readonly channels: 1 | 3;
+  readonly seed: number;
+  /** Random stream prefix, `classifier/real` or `classifier/synthetic`. */
+  readonly stream: string;
+  readonly train: PerClass<readonly LocalShard[]>;
+  readonly validation: PerClass<readonly LocalShard[]>;
+  readonly pretrainedFile: string | null;
+  readonly checkpointFile: string | null;
+  readonly untilEpoch: number;
+}
+
+export interface TrainClassifierOutput {
+  readonly epoch: number;
+  /** True when the last epoch was reached or early stopping ended the training. */
+  readonly finished: boolean;
+  readonly parameters: number;
+  readonly images: Readonly<Record<'train' | 'validation', PerClass<number>>>;
+}
+
+/** One commit of a classifier training, reported at epoch ends and when stopped. */
+export interface ClassifierCheckpointEvent {
+  readonly type: 'classifierCheckpoint';
+  readonly epoch: number;
+  readonly complete: boolean;
+  readonly checkpointFile: string;
+  /** Weights to publish if training ended now: best validation epoch, or the last. */
+  readonly weightsFile: string;
+  readonly weightsEpoch: number;
+  readonly eventsFile: string | null;
+  readonly history: readonly EpochRecord[];
+  readonly finished: boolean;
+}
+
+export interface ClassifierModel {
+  readonly config: ClassifierConfig;
+  readonly inputSize: number;
+  readonly channels: 1 | 3;
+  readonly weightsFile: string;
+}
+
+export interface GeneratorModel {
+  readonly config: GeneratorConfig;
+  readonly image: Study['image'];
+  readonly weightsFile: string;
+}
+
+export interface MeasureSnapshotTask {
+  readonly extractor: ClassifierModel;
+  readonly extractorName: string;
+  readonly reals: readonly LocalShard[];
+  /** Null measures the floor: two halves of the reals against each other. */
+  readonly generator: GeneratorModel | null;
+  readonly fakes: number;
+  readonly seed: number;
+}
+
+export interface SynthesizeShardTask {
+  readonly generator: GeneratorModel;
+  readonly side: ClassSide;
+  readonly className: string;
+  readonly psi: number;
+  readonly firstSeed: number;
+  readonly lastSeed: number;
+  readonly batchSize: number;
+  /** Written into each PNG. */
+  readonly provenance: Readonly<Record<string, string>>;
+}
+
+export interface ScoreShardsTask {
+  readonly model: ClassifierModel;
+  readonly shards: readonly LocalShard[];
+}
+
+/** Scores in shard order, members in tar order: probability of the positive class. */
+export interface ScoreShardsOutput {
+  readonly scores: readonly { readonly member: string; readonly probability: number }[];
+}
+
+export interface EngineTasks {
+  readonly describeEngine: { readonly input: Record<string, never>; readonly output: Fingerprint };
+  readonly trainGenerator: { readonly input: TrainGeneratorTask; readonly output: TrainGeneratorOutput };
+  readonly trainClassifier: { readonly input: TrainClassifierTask; readonly output: TrainClassifierOutput };
+  readonly measureSnapshot: { readonly input: MeasureSnapshotTask; readonly output: SnapshotMetric };
+  readonly synthesizeShard: { readonly input: SynthesizeShardTask; readonly output: LocalShard & { readonly images: number } };
+  readonly scoreShards: { readonly input: ScoreShardsTask; readonly output: ScoreShardsOutput };
+}
+export type EngineTaskName = keyof EngineTasks;
+
+export type EnginePhase = 'load' | 'trace' | 'train' | 'checkpoint' | 'measure' | 'synthesize' | 'score';
+
+/** A sign of life with meaning: what is done of what, in the unit of the task (nimg, images, epochs). */
+export interface EngineProgress {
+  readonly type: 'progress';
+  readonly phase: EnginePhase;
+  readonly done: number;
+  readonly total: number;
+}
+
+export type EngineEvent = EngineProgress | GeneratorCheckpointEvent | ClassifierCheckpointEvent;
+
+/** What a training or long task is given besides its input. */
+export interface EngineContext {
+  readonly settings: EngineSettings;
+  /** Directory for output files; the caller owns and empties it. */
+  readonly workDir: string;
+  /** Aborted when the task should end at the next iteration, leaving a checkpoint. */
+  readonly signal: AbortSignal;
+  /** May be awaited: a checkpoint event resolves when the caller took the files over. */
+  readonly emit: (event: EngineEvent) => Promise<void>;
+}
+
+/** Where a blob lies on disk after download and verification. */
+export interface LocalBlob {
+  readonly ref: BlobRef;
+  readonly file: string;
+}

@@ -1,0 +1,23 @@
+/** Object-store keys. They are built here only, so that the layout of the bucket can be read off one file. */
+
+export const blobKey = (sha256: string): string => `blobs/sha256/${sha256.slice(0, 2)}/${sha256}`;
+/** Attempt-unique upload target; copied to its blob key after verification, expired by the bucket's lifecycle. */
+export const stagingKey = (nonce: string): string => `staging/${nonce}`;
+
+export const importPrefix = (dataset: string): string => `imports/${dataset}/`;
+/** Pointer to the newest import of a dataset: its body is a {@link DatasetImport} reference. */
+export const importHeadKey = (dataset: string): string => `datasets/${dataset}/head.json`;
+
+export const studyKey = (studyId: string): string => `studies/${studyId}/study.json`;
+export const stepKey = (studyId: string, step: string): string => `studies/${studyId}/steps/${step}.json`;
+export const trainingHeadKey = (studyId: string, training: string): string =>
+  `studies/${studyId}/training/${training}/head.json`;
+export const decisionsKey = (studyId: string): string => `studies/${studyId}/decisions.json`;
+export const runKey = (studyId: string): string => `studies/${studyId}/run.json`;
+export const reportKey = (studyId: string, file: string): string => `studies/${studyId}/report/${file}`;
+export const testLedgerKey = (studyId: string): string => `studies/${studyId}/test-ledger.json`;
+
+/** Finished steps of all studies, found by another study that would compute the same. */
+export const resultKey = (key: string): string => `results/${key}.json`;
+export const releasedModelsKey = (name: string): string => `models/${name}/head.json`;
+export const reevaluationsKey = (name: string): string => `models/${name}/reevaluations.json`;

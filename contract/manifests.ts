@@ -1,0 +1,295 @@
+import type { BlobRef, ManifestRef } from './refs.ts';
+import type { ClassifierConfig, GeneratorConfig, Study } from './study.ts';
+import type { ClassifierVariant } from './names.ts';
+
+/** Manifests: small immutable JSON blobs that say what a finished step produced. Plain data, no time, host or attempt. */
+
+/** The class of an image: `positive` is the disease. As a label: negative 0, positive 1. */
+export type ClassSide = 'negative' | 'positive';
+export const classSides: readonly ClassSide[] = ['negative', 'positive'];
+export type PerClass<T> = Readonly<Record<ClassSide, T>>;
+export type Split = 'train' | 'validation' | 'test';
+
+/** What ran a step; results agree to the byte within one fingerprint and to a tolerance across fingerprints. */
+export interface Fingerprint {
+  readonly release: string;
+  readonly node: string;
+  readonly icu: string;
+  readonly sharp: string;
+  readonly vips: string;
+  /** Null on workers that never load TensorFlow. */
+  readonly tensorflow: string | null;
+  readonly backend: 'tensorflow' | 'wasm' | null;
+  readonly device: string;
+  readonly instructionSet: string;
+  readonly threads: number;
+  readonly execution: Study['execution'] | null;
+  readonly precision: Study['precision'] | null;
+}
+
+/** PNG images in one WebDataset tar and its index: JSON lines of {@link ShardEntry} in tar order. */
+export interface ShardRef {
+  readonly tar: BlobRef;
+  readonly index: BlobRef;
+  readonly images: number;
+}
+
+export interface ShardEntry {
+  /** Name inside the tar, e.g. `seed00001.png` or the source's safe name. */
+  readonly member: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly side: ClassSide;
+  /** Path of the source below its import prefix; null for fakes. */
+  readonly source: string | null;
+  /** Near-duplicate group; null for fakes. */
+  readonly groupId: string | null;
+  /** Seed of a fake; null for reals. */
+  readonly seed: number | null;
+}
+
+/** One imported folder tree, as `echoforge import` stored it. */
+export interface DatasetImport {
+  readonly kind: 'import';
+  readonly name: string;
+  readonly files: readonly { readonly path: string; readonly blob: BlobRef }[];
+}
+
+export interface RejectedImage {
+  readonly source: string;
+  readonly reason: string;
+}
+
+/** Result of one ingest activity: prepared images and the fingerprints that near-duplicate search needs. */
+export interface IngestedShard {
+  readonly kind: 'ingestedShard';
+  readonly shard: ShardRef;
+  /** Per accepted image, in shard order: 64-bit perceptual hash as 16 hex digits and a 32x32 grey thumbnail (base64). */
+  readonly signatures: readonly { readonly source: string; readonly side: ClassSide; readonly hash: string; readonly thumbnail: string }[];
+  readonly rejected: readonly RejectedImage[];
+}
+
+export interface TrainingImages {
+  readonly train: PerClass<readonly ShardRef[]>;
+  readonly validation: PerClass<readonly ShardRef[]>;
+}
+
+export interface DatasetManifest {
+  readonly kind: 'dataset';
+  readonly name: string;
+  readonly classes: Study['classes'];
+  readonly ignored: readonly string[];
+  readonly image: Study['image'];
+  readonly splitUnit: Study['split']['unit'];
+  readonly training: TrainingImages;
+  readonly test: PerClass<readonly ShardRef[]>;
+  readonly counts: Readonly<Record<Split, PerClass<number>>>;
+  readonly groups: number;
+  /** Groups of two or more images, largest first, sources sorted. */
+  readonly nearDuplicateGroups: readonly { readonly groupId: string; readonly sources: readonly string[] }[];
+  readonly setAside: readonly { readonly source: string; readonly groupId: string; readonly reason: string }[];
+  readonly rejected: readonly RejectedImage[];
+  readonly fingerprint: Fingerprint;
+}
+
+export interface EpochRecord {
+  readonly epoch: number;
+  readonly learningRate: number;
+  readonly trainLoss: number;
+  readonly validationLoss: number;
+  readonly validationAccuracy: number;
+  readonly validationAuc: number;
+}
+
+export interface ClassifierManifest {
+  readonly kind: 'classifier';
+  readonly variant: ClassifierVariant;
+  readonly config: ClassifierConfig;
+  readonly inputSize: number;
+  readonly parameters: number;
+  readonly pretrained: boolean;
+  readonly images: Readonly<Record<'train' | 'validation', PerClass<number>>>;
+  readonly weights: BlobRef;
+  readonly history: readonly EpochRecord[];
+  /** Epoch (from 1) whose weights these are. */
+  readonly epoch: number;
+  readonly fingerprint: Fingerprint;
+}
+
+/** A Frechet distance, never bare: what features, how many images, and what two halves of the reals give. */
+export interface SnapshotMetric {
+  /** `fid` only in the canonical network; otherwise `fd.irv2-real`. */
+  readonly name: string;
+  readonly value: number;
+  readonly reals: number;
+  readonly fakes: number;
+}
+
+export interface Snapshot {
+  readonly nimg: number;
+  /** EMA generator weights. */
+  readonly weights: BlobRef;
+  /** fakesNNNNNN.png */
+  readonly grid: BlobRef;
+  readonly metric: SnapshotMetric | null;
+}
+
+export interface GeneratorManifest {
+  readonly kind: 'generator';
+  readonly side: ClassSide;
+  readonly className: string;
+  readonly config: GeneratorConfig;
+  readonly parameters: { readonly g: number; readonly d: number };
+  readonly images: number;
+  readonly nimg: number;
+  readonly snapshots: readonly Snapshot[];
+  /** Distance between split halves of the training reals. */
+  readonly floor: SnapshotMetric;
+  readonly reals: BlobRef;
+  /** TensorBoard event shards in order. */
+  readonly events: readonly BlobRef[];
+  readonly losses: readonly TickRecord[];
+  readonly stopped: string | null;
+  readonly fingerprint: Fingerprint;
+}
+
+/** Means over one tick. */
+export interface TickRecord {
+  readonly tick: number;
+  readonly nimg: number;
+  readonly lossG: number;
+  readonly lossD: number;
+  readonly scoresReal: number;
+  readonly scoresFake: number;
+  readonly r1Penalty: number;
+  readonly pathLength: number;
+  readonly plPenalty: number;
+}
+
+export interface SyntheticSetManifest {
+  readonly kind: 'syntheticSet';
+  readonly side: ClassSide;
+  readonly className: string;
+  readonly snapshot: Snapshot;
+  /** `lowest` metric, or who-less `approved` by an update. */
+  readonly chosenBy: 'lowest' | 'approved';
+  readonly psi: number;
+  readonly shards: readonly SyntheticShard[];
+  readonly fingerprint: Fingerprint;
+}
+
+export interface SyntheticShard {
+  readonly firstSeed: number;
+  readonly lastSeed: number;
+  readonly shard: ShardRef;
+}
+
+/** Verdicts of one shard: JSON lines of {@link Verdict}. */
+export interface Verdict {
+  readonly seed: number;
+  /** Probability of the positive class. */
+  readonly probability: number;
+  readonly kept: boolean;
+}
+
+export interface FilteredClass {
+  readonly candidates: number;
+  readonly accepted: number;
+  readonly kept: number;
+  readonly verdicts: BlobRef;
+  /** Ten bins of the probability of the intended class over all candidates. */
+  readonly histogram: readonly number[];
+  readonly exhausted: boolean;
+}
+
+export interface FilteredSetManifest {
+  readonly kind: 'filteredSet';
+  readonly rule: string;
+  readonly classes: PerClass<FilteredClass>;
+  readonly training: TrainingImages;
+  /** Says why nothing could be kept; null otherwise. */
+  readonly degenerate: string | null;
+  readonly fingerprint: Fingerprint;
+}
+
+/** Stored predictions of one model: JSON lines of {@link Prediction}. */
+export interface Prediction {
+  readonly member: string;
+  readonly side: ClassSide;
+  readonly groupId: string | null;
+  /** Probability of the positive class. */
+  readonly probability: number;
+}
+
+export interface Interval {
+  readonly lower: number;
+  readonly upper: number;
+  readonly level: number;
+  readonly method: string;
+}
+
+export interface Estimate {
+  readonly value: number;
+  readonly ci: Interval | null;
+}
+
+export interface ModelEvaluation {
+  readonly variant: ClassifierVariant;
+  readonly predictions: BlobRef;
+  readonly confusion: { readonly tp: number; readonly fp: number; readonly tn: number; readonly fn: number };
+  readonly threshold: number;
+  readonly accuracy: Estimate;
+  readonly sensitivity: Estimate;
+  readonly specificity: Estimate;
+  readonly f1: Estimate;
+  readonly auc: Estimate;
+  /** Cluster bootstrap by group. */
+  readonly aucGrouped: Estimate;
+  readonly brier: number;
+  readonly roc: readonly { readonly falsePositiveRate: number; readonly sensitivity: number }[];
+}
+
+export interface ModelComparison {
+  readonly mcnemar: { readonly realOnlyCorrect: number; readonly syntheticOnlyCorrect: number; readonly exact: number; readonly midP: number };
+  /** AUC real - AUC synthetic. */
+  readonly delong: { readonly difference: Estimate; readonly standardError: number; readonly z: number; readonly p: number } | null;
+  readonly nonInferiority: { readonly margin: number; readonly z: number; readonly p: number; readonly nonInferior: boolean; readonly smallestMargin: number } | null;
+  /** Why a test above is null or degenerate. */
+  readonly notes: readonly string[];
+}
+
+export interface LeakageAudit {
+  readonly passed: boolean;
+  readonly checks: readonly { readonly name: string; readonly passed: boolean; readonly detail: string }[];
+}
+
+export interface EvaluationManifest {
+  readonly kind: 'evaluation';
+  readonly test: PerClass<number>;
+  readonly groups: number;
+  readonly models: Readonly<Record<ClassifierVariant, ModelEvaluation>>;
+  readonly comparison: ModelComparison;
+  readonly audit: LeakageAudit;
+  readonly fingerprint: Fingerprint;
+}
+
+export interface ReportManifest {
+  readonly kind: 'report';
+  readonly html: BlobRef;
+  readonly results: BlobRef;
+  readonly figures: readonly { readonly name: string; readonly blob: BlobRef }[];
+  readonly fingerprint: Fingerprint;
+}
+
+export type Manifest =
+  | DatasetImport
+  | IngestedShard
+  | DatasetManifest
+  | ClassifierManifest
+  | GeneratorManifest
+  | SyntheticSetManifest
+  | FilteredSetManifest
+  | EvaluationManifest
+  | ReportManifest;
+
+export type RefTo<M extends Manifest> = ManifestRef<M['kind']>;

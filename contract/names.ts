@@ -1,0 +1,50 @@
+/** Names on the wire: workflow types, task queues, messages, search attributes. Nothing else spells these strings. */
+
+export const workflowTypes = {
+  study: 'study',
+  prepareDataset: 'prepareDataset',
+  trainClassifier: 'trainClassifier',
+  trainGenerator: 'trainGenerator',
+  synthesize: 'synthesize',
+  filterSynthetic: 'filterSynthetic',
+  evaluateModels: 'evaluateModels',
+  publishReport: 'publishReport',
+  reevaluate: 'reevaluate',
+} as const;
+
+/** Default task queues; a study may map a step to a tagged queue such as `gpu-a100` (see `queues` in the study file). */
+export const queues = { control: 'control', cpu: 'cpu', gpu: 'gpu' } as const;
+
+export const updates = {
+  pause: 'pause',
+  resume: 'resume',
+  approveSnapshot: 'approveSnapshot',
+  extendTraining: 'extendTraining',
+  stopTraining: 'stopTraining',
+} as const;
+
+/** Signals between parent and children; operators use the updates above. */
+export const signals = { pauseStep: 'pauseStep', resumeStep: 'resumeStep', stepProgress: 'stepProgress' } as const;
+
+export const queries = { progress: 'progress' } as const;
+
+/** Search attributes and their Temporal types, registered by `npm run up` and by `infra/docker`. */
+export const searchAttributes = {
+  Study: 'Keyword',
+  Stage: 'Keyword',
+  Dataset: 'Keyword',
+  ClassName: 'Keyword',
+  Owner: 'Keyword',
+  Kimg: 'Int',
+  SnapshotMetric: 'Double',
+  AwaitingApproval: 'Bool',
+  Regression: 'Bool',
+} as const;
+
+/** The two classifiers of a study, named after the images that they were trained on. */
+export type ClassifierVariant = 'real' | 'synthetic';
+
+/** `study/<studyId>` and `study/<studyId>/<step>[/<variant>]`. */
+export function workflowIdOf(studyId: string, step?: string, variant?: string): string {
+  return ['study', studyId, step, variant].filter((part) => part !== undefined).join('/');
+}

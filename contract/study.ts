@@ -1,0 +1,188 @@
+import { z } from 'zod';
+
+/**
+ * The study file: one schema, validated before anything starts. Every field has a unit, a bound and a default; a preset
+ * is a small difference from the defaults (contract/presets.ts). Unknown keys are refused with the path of the field.
+ */
+
+const powerOfTwo = (min: number, max: number): z.ZodType<number> =>
+  z
+    .int()
+    .min(min)
+    .max(max)
+    .refine((n) => Number.isInteger(Math.log2(n)), { error: `expected a power of two from ${min} to ${max}` });
+
+const slug = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, { error: 'expected 1-63 lower-case letters, digits and dashes' });
+const folder = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, { error: 'expected a plain folder name' });
+const queue = z
+  .string()
+  .regex(/^(cpu|gpu)(-[a-z0-9-]+)?$/, { error: 'expected cpu, gpu or a tagged queue such as gpu-a100' });
+
+const imageSchema = z.strictObject({
+  resolution: powerOfTwo(8, 1024).describe('side of the square images, px. Default: 256'),
+  channels: z.union([z.literal(1), z.literal(3)]).describe('1 grey, 3 RGB. Default: 1'),
+  fit: z.enum(['crop', 'pad']).describe('centre crop to a square, or pad with black. Default: crop'),
+});
+
+const prepareSchema = z.strictObject({
+  nearDuplicateNcc: z.number().min(0.5).max(1).describe('normalised cross-correlation above which two images are one group. Default: 0.97'),
+  hashDistance: z.int().min(0).max(64).describe('perceptual-hash distance (of 64 bits) below which a pair is correlated at all. Default: 24'),
+  crossClass: z.enum(['drop', 'keep']).describe('near duplicates across classes: set aside or keep. Default: drop'),
+  shardImages: z.int().min(1).max(10_000).describe('images per ingest shard. Default: 200'),
+  minSourcePx: z.int().min(1).describe('shorter side below which a source image is rejected, px. Default: 32'),
+  minImagesPerClass: z.int().min(3).describe('usable images below which the study stops. Default: 20'),
+});
+
+const splitSchema = z.strictObject({
+  unit: z.enum(['group', 'image']).describe('what may not straddle splits. Default: group'),
+  validation: z.number().min(0).max(0.5).describe('share of images. Default: 0.15'),
+  test: z.number().min(0.01).max(0.8).describe('share of images. Default: 0.2'),
+});
+
+const classifierSchema = z.strictObject({
+  inputSize: z.int().min(75).max(1024).nullable().describe('px; null means max(96, resolution). Default: null'),
+  width: z.number().gt(0).max(1).describe('multiplier on every filter count; 1 is the published network. Default: 1'),
+  blocks: z.tuple([z.int().min(1), z.int().min(1), z.int().min(1)]).describe('block35, block17, block8 repeats. Default: 10, 20, 9'),
+  headUnits: z.int().min(0).max(4096).describe('ReLU units between pooling and softmax, 0 for none. Default: 1024'),
+  dropout: z.number().min(0).max(0.9).describe('rate before the softmax layer. Default: 0.4'),
+  inputScaling: z.enum(['symmetric', 'unit']).describe('[-1,1] or [0,1]. Default: symmetric'),
+  epochs: z.int().min(1).describe('maximum. Default: 50'),
+  segmentEpochs: z.int().min(1).describe('epochs per activity. Default: 5'),
+  batchSize: z.int().min(2).describe('images per optimiser step. Default: 32'),
+  learningRate: z.number().gt(0).max(1).describe('Adam. Default: 0.001'),
+  plateauPatience: z.int().min(0).describe('epochs without better validation loss before lr x 0.1; 0 switches off. Default: 3'),
+  earlyStoppingPatience: z.int().min(0).describe('epochs without better validation loss before the end; 0 switches off. Default: 10'),
+  labelSmoothing: z.number().min(0).max(0.5).describe('Default: 0.05'),
+  classWeights: z.boolean().describe('weigh the loss by inverse class frequency. Default: true'),
+  mirror: z.boolean().describe('random left-right flips. Default: true'),
+  shift: z.number().min(0).max(0.5).describe('largest random shift, share of the side, edges repeated. Default: 0.1'),
+  restoreBest: z.boolean().describe('keep the weights of the best validation epoch. Default: true'),
+  bnMomentum: z.number().min(0).lt(1).describe('of the moving statistics. Default: 0.99'),
+  freeze: z.enum(['none', 'nakata']).describe('layers kept at their initial weights. Default: none'),
+  weights: z.string().nullable().describe('object key of pretrained weights; null trains from scratch. Default: null'),
+  allowRandomTrunk: z.boolean().describe('permit freezing without pretrained weights. Default: false'),
+});
+
+const generatorSchema = z.strictObject({
+  config: z.enum(['e', 'f']).describe('StyleGAN2 configuration. Default: e'),
+  fmapBase: z.int().min(16).describe('feature maps at resolution r: min(fmapMax, floor(fmapBase / 2^(log2 r - 1))). Default: 8192'),
+  fmapMax: z.int().min(4).max(512).describe('Default: 512'),
+  latentSize: z.int().min(8).max(512).describe('components of z and w. Default: 512'),
+  mappingLayers: z.int().min(1).max(8).describe('Default: 8'),
+  totalKimg: z.number().gt(0).describe('thousands of real images shown to D. Default: 25000'),
+  batchSize: z.int().min(4).describe('images per optimiser step. Default: 32'),
+  microBatchSize: z.int().min(4).describe('images per device pass; divides batchSize. Default: 4'),
+  tickNimg: z.int().min(1).nullable().describe("images per tick; null takes the paper's value for the resolution. Default: null"),
+  snapshotTicks: z.int().min(1).describe('ticks per snapshot. Default: 10'),
+  segmentTicks: z.int().min(1).describe('ticks per activity. Default: 20'),
+  learningRate: z.number().gt(0).max(1).describe('Adam, before lazy correction. Default: 0.002'),
+  r1Gamma: z.number().min(0).nullable().describe('null takes 0.0002 res^2 / batch. Default: null; config-e: 100'),
+  dRegInterval: z.int().min(1).describe('minibatches. Default: 16'),
+  gRegInterval: z.int().min(1).describe('minibatches. Default: 4'),
+  plWeight: z.number().min(0).describe('path-length weight. Default: 2'),
+  plDecay: z.number().gt(0).max(1).describe('of the running path-length mean. Default: 0.01'),
+  emaHalfLifeKimg: z.number().gt(0).describe('Default: 10'),
+  emaRampup: z.number().gt(0).max(1).nullable().describe('half-life at most this share of the images seen; null is off. Default: 0.05'),
+  mixingProb: z.number().min(0).max(1).describe('style mixing. Default: 0.9'),
+  mirrorAugment: z.boolean().describe('flip each real with probability 0.5. Default: true'),
+  gridSize: z.tuple([z.int().min(1).max(32), z.int().min(1).max(32)]).describe('columns, rows of the image grids. Default: 8, 4'),
+});
+
+const snapshotMetricSchema = z.strictObject({
+  extractor: z.enum(['auto', 'irv2-real', 'inception-2015']).describe('auto takes inception-2015 when its weights are supplied. Default: auto'),
+  fakes: z.int().min(32).max(50_000).describe('generated images per measurement. Default: 2000'),
+  inceptionWeights: z.string().nullable().describe('object key of the 2015-12-05 Inception weights. Default: null'),
+});
+
+const synthesisSchema = z.strictObject({
+  imagesPerClass: z.int().min(1).max(1_000_000).describe('seeds 1..N. Default: 25000'),
+  psi: z.number().min(-4).max(4).describe('truncation; 1 none, above 1 extrapolates. Default: 1.6'),
+  batchSize: z.int().min(1).max(512).describe('fixed: seed s always sits in slot s mod batchSize. Default: 8'),
+  shardImages: z.int().min(1).max(10_000).describe('images per shard, a multiple of batchSize. Default: 496'),
+});
+
+const filterSchema = z.strictObject({
+  rule: z.enum(['argmax']).describe('keep when the real-trained classifier agrees with the intended class. Default: argmax'),
+  keepPerClass: z.int().min(1).nullable().describe('balanced draw per class; null takes the smaller accepted count. Default: null'),
+  maxCandidates: z.int().min(1).nullable().describe('largest seed tried per class by top-up; null switches top-up off. Default: null'),
+});
+
+const evaluationSchema = z.strictObject({
+  margin: z.number().gt(0).lt(0.5).describe('non-inferiority margin on AUC, fixed before the test set is opened. Default: 0.05'),
+  alpha: z.number().gt(0).lt(0.5).describe('one-sided level of the non-inferiority test. Default: 0.025'),
+  ciLevel: z.number().gt(0.5).lt(1).describe('Default: 0.95'),
+  bootstrapResamples: z.int().min(100).max(100_000).describe('Default: 2000'),
+});
+
+/** Queues per step; a step without an entry uses the default of contract/names.ts. */
+const queuesSchema = z.strictObject({
+  prepareDataset: queue,
+  trainClassifier: queue,
+  trainGenerator: z.union([queue, z.strictObject({ negative: queue, positive: queue })]),
+  measureSnapshot: queue,
+  synthesize: queue,
+  filterSynthetic: queue,
+  evaluateModels: queue,
+  publishReport: queue,
+});
+
+/** A complete study: the user's file over its preset over the defaults. */
+export const studySchema = z
+  .strictObject({
+    studyId: slug.describe('unit of work; starting the same studyId again continues it'),
+    preset: z.enum(['sound', 'nakata', 'demo']).describe('Default: sound'),
+    owner: z.string().max(200).describe('shown as a search attribute, never in an artefact. Default: empty'),
+    seed: z.int().min(0).max(2 ** 31 - 1).describe('root of every named random stream. Default: 1'),
+    dataset: z.strictObject({ name: slug.describe('as given to `echoforge import --name`') }),
+    classes: z.strictObject({ negative: folder, positive: folder }).describe('folder names; positive is the disease'),
+    ignore: z.array(folder).max(100).describe('folders of the dataset that are not classes. Default: none'),
+    image: imageSchema,
+    prepare: prepareSchema,
+    split: splitSchema,
+    classifier: classifierSchema,
+    generator: generatorSchema,
+    snapshotMetric: snapshotMetricSchema,
+    synthesis: synthesisSchema,
+    filter: filterSchema,
+    evaluation: evaluationSchema,
+    repeats: z.literal(1).describe('classifier trainings per variant. Default: 1'),
+    precision: z.enum(['fp32', 'bf16']).describe('of convolutions and matrix products. Default: fp32'),
+    execution: z.enum(['function', 'eager']).describe('compiled steps or the readable truth. Default: function'),
+    gates: z.array(z.enum(['snapshot', 'test-set'])).describe('where the study waits for a person. Default: none'),
+    reuse: z.boolean().describe('take finished steps of other studies. Default: true'),
+    queues: queuesSchema,
+  })
+  .superRefine((study, ctx) => {
+    const issue = (path: (string | number)[], message: string): void => {
+      ctx.addIssue({ code: 'custom', path, message });
+    };
+    const { generator: g, synthesis, filter, classifier, classes, split, image } = study;
+    if (classes.negative === classes.positive) issue(['classes'], 'expected two different folders');
+    for (const name of study.ignore)
+      if (name === classes.negative || name === classes.positive) issue(['ignore'], `"${name}" is also a class`);
+    if (g.batchSize % 4 !== 0) issue(['generator', 'batchSize'], 'expected a multiple of the stddev group, 4');
+    if (g.microBatchSize % 4 !== 0) issue(['generator', 'microBatchSize'], 'expected a multiple of the stddev group, 4');
+    if (g.batchSize % g.microBatchSize !== 0)
+      issue(['generator', 'microBatchSize'], `expected a divisor of batchSize ${g.batchSize}`);
+    if (Math.round(g.totalKimg * 1000) < g.batchSize)
+      issue(['generator', 'totalKimg'], `expected at least one minibatch of ${g.batchSize} images`);
+    if (g.segmentTicks % g.snapshotTicks !== 0)
+      issue(['generator', 'segmentTicks'], `expected a multiple of snapshotTicks ${g.snapshotTicks}`);
+    if (synthesis.shardImages % synthesis.batchSize !== 0)
+      issue(['synthesis', 'shardImages'], `expected a multiple of synthesis.batchSize ${synthesis.batchSize}`);
+    if (filter.maxCandidates !== null && filter.maxCandidates < synthesis.imagesPerClass)
+      issue(['filter', 'maxCandidates'], `expected at least synthesis.imagesPerClass ${synthesis.imagesPerClass}`);
+    if (filter.keepPerClass !== null && filter.keepPerClass > (filter.maxCandidates ?? synthesis.imagesPerClass))
+      issue(['filter', 'keepPerClass'], 'cannot exceed the number of candidates');
+    if (split.validation + split.test >= 0.95) issue(['split'], 'validation and test leave nothing to train on');
+    if (classifier.inputSize !== null && classifier.inputSize < image.resolution)
+      issue(['classifier', 'inputSize'], `expected at least the resolution ${image.resolution}`);
+    if (classifier.freeze !== 'none' && classifier.weights === null && !classifier.allowRandomTrunk)
+      issue(['classifier', 'freeze'], 'freezing an untrained trunk needs classifier.weights, or allowRandomTrunk: true');
+  });
+
+export type Study = z.output<typeof studySchema>;
+export type GeneratorConfig = Study['generator'];
+export type ClassifierConfig = Study['classifier'];

@@ -1,0 +1,23 @@
+import { defineConfig } from 'vitest/config';
+
+const project = (name: string, include: string[], extra: Record<string, unknown> = {}) => ({
+  test: { name, include, pool: 'forks' as const, testTimeout: 120_000, hookTimeout: 300_000, ...extra },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('unit', ['test/{contract,lib,activities,workers,cli,infra}/**/*.test.ts']),
+      project('workflow', ['test/workflows/**/*.test.ts'], {
+        globalSetup: ['test/support/temporal-server.ts'],
+        fileParallelism: false,
+      }),
+      project('integration', ['test/integration/**/*.test.ts'], {
+        globalSetup: ['test/support/stack.ts'],
+        fileParallelism: false,
+        testTimeout: 900_000,
+      }),
+      project('long', ['test/long/**/*.test.ts'], { fileParallelism: false, testTimeout: 7_200_000 }),
+    ],
+  },
+});
