@@ -12,6 +12,11 @@ export const studyKey = (studyId: string): string => `studies/${studyId}/study.j
 export const stepKey = (studyId: string, step: string): string => `studies/${studyId}/steps/${step}.json`;
 export const trainingHeadKey = (studyId: string, training: string): string =>
   `studies/${studyId}/training/${training}/head.json`;
+/** A file of a training in progress (checkpoint); removed by retention, hence not shared under `blobs/`. */
+export const trainingFileKey = (studyId: string, training: string, sha256: string): string =>
+  `studies/${studyId}/training/${training}/files/${sha256}`;
+/** Result of one finished shard or measurement of a study, found again after a reset or restart. */
+export const memoKey = (studyId: string, key: string): string => `studies/${studyId}/memo/${key}.json`;
 export const decisionsKey = (studyId: string): string => `studies/${studyId}/decisions.json`;
 export const runKey = (studyId: string): string => `studies/${studyId}/run.json`;
 export const reportKey = (studyId: string, file: string): string => `studies/${studyId}/report/${file}`;

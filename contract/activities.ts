@@ -1,0 +1,290 @@
+import type { BlobRef } from './refs.ts';
+import type {
+  ClassifierManifest,
+  ClassSide,
+  DatasetImport,
+  DatasetManifest,
+  EpochRecord,
+  EvaluationManifest,
+  FilteredSetManifest,
+  Fingerprint,
+  GeneratorManifest,
+  IngestedShard,
+  PerClass,
+  RefTo,
+  ReportManifest,
+  ShardRef,
+  Snapshot,
+  SnapshotMetric,
+  SyntheticSetManifest,
+  SyntheticShard,
+} from './manifests.ts';
+import type { ClassifierVariant } from './names.ts';
+import type { Study } from './study.ts';
+import type { TimeoutProfileName } from './timeouts.ts';
+
+/**
+ * Activity interfaces: verb + object + unit of work. One input object, one result, plain JSON, `null` for absent. Large
+ * things are references. Workflows see these types; activities/ implements them.
+ */
+
+/** A person's decision that changes what a study computes; kept with the study and part of its result keys. */
+export type Decision =
+  | { readonly type: 'approveSnapshot'; readonly side: ClassSide; readonly sha256: string }
+  | { readonly type: 'extendTraining'; readonly side: ClassSide; readonly totalKimg: number }
+  | { readonly type: 'stopTraining'; readonly side: ClassSide; readonly atNimg: number; readonly reason: string };
+
+/** What resolveStudy hands to the workflow: everything later steps need, small. */
+export interface ResolvedStudy {
+  readonly study: Study;
+  readonly configSha256: string;
+  readonly source: RefTo<DatasetImport>;
+  readonly decisions: readonly Decision[];
+  readonly timeouts: TimeoutProfileName;
+}
+
+export interface StudyPlan {
+  readonly steps: readonly { readonly step: string; readonly queue: string; readonly detail: string }[];
+  readonly images: PerClass<number>;
+  readonly estimatedBytes: number;
+  readonly warnings: readonly string[];
+}
+
+/** Identifies a step of a study: the parts that its result depends on. */
+export interface StepIdentity {
+  readonly studyId: string;
+  /** e.g. `classifier/real`. */
+  readonly step: string;
+  /** Resolved configuration of this step, accepted decisions included. */
+  readonly config: unknown;
+  readonly inputs: readonly string[];
+  /** What will run it. */
+  readonly fingerprint: Fingerprint;
+  /** Look in the results of other studies, too. */
+  readonly reuse: boolean;
+}
+
+export interface FoundStep {
+  readonly key: string;
+  readonly manifest: { readonly kind: string; readonly sha256: string; readonly bytes: number } | null;
+  /** True when another study had computed it. */
+  readonly reused: boolean;
+}
+
+/** On queue `control`: second-long work on the store and on Temporal. */
+export interface ControlActivities {
+  resolveStudy(input: { readonly file: unknown; readonly workflowId: string }): Promise<ResolvedStudy>;
+  preflightStudy(input: { readonly resolved: ResolvedStudy }): Promise<StudyPlan>;
+  /** Queues among `queues` that no worker polls. */
+  findIdleQueues(input: { readonly queues: readonly string[] }): Promise<readonly string[]>;
+  findStep(input: StepIdentity): Promise<FoundStep>;
+  finishStep(input: {
+    readonly studyId: string;
+    readonly step: string;
+    readonly key: string;
+    readonly manifest: { readonly kind: string; readonly sha256: string; readonly bytes: number };
+  }): Promise<void>;
+  recordDecision(input: { readonly studyId: string; readonly decision: Decision; readonly by: string }): Promise<void>;
+  /** Turns the head of a finished classifier training into its manifest. */
+  publishClassifier(input: {
+    readonly studyId: string;
+    readonly variant: ClassifierVariant;
+  }): Promise<RefTo<ClassifierManifest>>;
+  publishGenerator(input: PublishGeneratorInput): Promise<RefTo<GeneratorManifest>>;
+  publishSyntheticSet(input: {
+    readonly manifest: Omit<SyntheticSetManifest, 'kind'>;
+  }): Promise<RefTo<SyntheticSetManifest>>;
+  /** The metric of every snapshot of a published generator, for the choice by the parent. */
+  listSnapshots(input: { readonly generator: RefTo<GeneratorManifest> }): Promise<readonly Snapshot[]>;
+  describeFilteredSet(input: { readonly filtered: RefTo<FilteredSetManifest> }): Promise<FilteredSummary>;
+  countImages(input: { readonly dataset: RefTo<DatasetManifest> }): Promise<PerClass<number>>;
+  releaseModels(input: {
+    readonly studyId: string;
+    readonly models: Readonly<Record<ClassifierVariant, RefTo<ClassifierManifest>>>;
+    readonly evaluation: RefTo<EvaluationManifest>;
+  }): Promise<void>;
+}
+
+export interface FilteredSummary {
+  readonly degenerate: string | null;
+  readonly accepted: PerClass<number>;
+  readonly candidates: PerClass<number>;
+}
+
+export interface PublishGeneratorInput {
+  readonly studyId: string;
+  readonly side: ClassSide;
+  readonly className: string;
+  readonly config: Study['generator'];
+  readonly metrics: readonly { readonly nimg: number; readonly metric: SnapshotMetric }[];
+  readonly floor: SnapshotMetric;
+  readonly stopped: string | null;
+}
+
+/** On queue `cpu`: preparation, selection, statistics, report. Never loads TensorFlow. */
+export interface CpuActivities {
+  describeWorker(): Promise<Fingerprint>;
+  /** Splits the import into ingest shards; the result is a list of ranges of source files. */
+  planIngest(input: {
+    readonly study: Study;
+    readonly source: RefTo<DatasetImport>;
+  }): Promise<{ readonly shards: number; readonly files: number }>;
+  ingestShard(input: {
+    readonly study: Study;
+    readonly source: RefTo<DatasetImport>;
+    readonly shard: number;
+  }): Promise<RefTo<IngestedShard>>;
+  groupNearDuplicates(input: {
+    readonly study: Study;
+    readonly shards: readonly RefTo<IngestedShard>[];
+  }): Promise<BlobRef>;
+  splitDataset(input: {
+    readonly study: Study;
+    readonly shards: readonly RefTo<IngestedShard>[];
+    readonly groups: BlobRef;
+  }): Promise<RefTo<DatasetManifest>>;
+  selectSynthetic(input: {
+    readonly study: Study;
+    readonly scored: PerClass<readonly ScoredShard[]>;
+    readonly exhausted: PerClass<boolean>;
+  }): Promise<RefTo<FilteredSetManifest>>;
+  compareClassifiers(input: {
+    readonly study: Study;
+    readonly dataset: RefTo<DatasetManifest>;
+    readonly models: Readonly<Record<ClassifierVariant, RefTo<ClassifierManifest>>>;
+    readonly filtered: RefTo<FilteredSetManifest>;
+    readonly predictions: Readonly<Record<ClassifierVariant, BlobRef>>;
+  }): Promise<RefTo<EvaluationManifest>>;
+  renderReport(input: ReportSources): Promise<RefTo<ReportManifest>>;
+  /** Copies the report and the run's times to `studies/<id>/report/`. */
+  placeReport(input: {
+    readonly studyId: string;
+    readonly report: RefTo<ReportManifest>;
+  }): Promise<{ readonly prefix: string }>;
+  /** Prepares what lies under a prefix like the released models' data set, as one test shard per class. */
+  prepareReevaluation(input: ReevaluateInput): Promise<ReevaluationSet>;
+  appendReevaluation(input: {
+    readonly request: ReevaluateInput;
+    readonly set: ReevaluationSet;
+    readonly predictions: Readonly<Record<ClassifierVariant, BlobRef>>;
+    readonly workflowId: string;
+  }): Promise<ReevaluationRow>;
+}
+
+export interface ReportSources {
+  readonly study: Study;
+  readonly dataset: RefTo<DatasetManifest>;
+  readonly classifiers: {
+    readonly real: RefTo<ClassifierManifest>;
+    readonly synthetic: RefTo<ClassifierManifest> | null;
+  };
+  readonly generators: PerClass<RefTo<GeneratorManifest>>;
+  readonly synthetic: PerClass<RefTo<SyntheticSetManifest>>;
+  readonly filtered: RefTo<FilteredSetManifest>;
+  readonly evaluation: RefTo<EvaluationManifest> | null;
+}
+
+export interface ReevaluateInput {
+  /** studyId whose models were released. */
+  readonly models: string;
+  /** Bucket prefix with one folder per class, or the name of an import as `imports/<name>/`. */
+  readonly prefix: string;
+}
+
+export interface ReevaluationSet {
+  readonly test: PerClass<readonly ShardRef[]>;
+  readonly images: PerClass<number>;
+  readonly models: Readonly<Record<ClassifierVariant, RefTo<ClassifierManifest>>>;
+  readonly channels: 1 | 3;
+  readonly rejected: number;
+}
+
+export interface ReevaluationRow {
+  readonly workflowId: string;
+  readonly prefix: string;
+  readonly images: PerClass<number>;
+  readonly auc: Readonly<Record<ClassifierVariant, number | null>>;
+  readonly interval: Readonly<Record<ClassifierVariant, readonly [number, number] | null>>;
+  readonly regression: boolean;
+  readonly notes: readonly string[];
+}
+
+export interface ScoredShard {
+  readonly firstSeed: number;
+  readonly lastSeed: number;
+  readonly shard: ShardRef;
+  readonly scores: BlobRef;
+  readonly accepted: number;
+}
+
+export interface TrainGeneratorSegmentInput {
+  readonly study: Study;
+  readonly side: ClassSide;
+  readonly dataset: RefTo<DatasetManifest>;
+  readonly untilNimg: number;
+}
+
+export interface GeneratorSegmentResult {
+  readonly nimg: number;
+  /** All snapshots so far, without metrics. */
+  readonly snapshots: readonly { readonly nimg: number; readonly weights: BlobRef }[];
+  /** True when the segment was asked to stop before its end. */
+  readonly interrupted: boolean;
+}
+
+export interface TrainClassifierSegmentInput {
+  readonly study: Study;
+  readonly variant: ClassifierVariant;
+  /** A dataset or a filtered set: both carry TrainingImages. */
+  readonly images: RefTo<DatasetManifest> | RefTo<FilteredSetManifest>;
+  readonly untilEpoch: number;
+}
+
+export interface ClassifierSegmentResult {
+  readonly epoch: number;
+  readonly finished: boolean;
+  readonly interrupted: boolean;
+  readonly last: EpochRecord | null;
+}
+
+/** On queue `gpu`: TensorFlow work, done by the engine process that the worker owns. */
+export interface GpuActivities {
+  describeEngine(input: {
+    readonly precision: Study['precision'];
+    readonly execution: Study['execution'];
+  }): Promise<Fingerprint>;
+  trainGeneratorSegment(input: TrainGeneratorSegmentInput): Promise<GeneratorSegmentResult>;
+  trainClassifierSegment(input: TrainClassifierSegmentInput): Promise<ClassifierSegmentResult>;
+  /** Distance of a snapshot's fakes to the training reals; `weights` null measures the floor. */
+  measureSnapshot(input: {
+    readonly study: Study;
+    readonly side: ClassSide;
+    readonly dataset: RefTo<DatasetManifest>;
+    readonly classifier: RefTo<ClassifierManifest>;
+    readonly weights: BlobRef | null;
+  }): Promise<SnapshotMetric>;
+  synthesizeShard(input: {
+    readonly study: Study;
+    readonly side: ClassSide;
+    readonly weights: BlobRef;
+    readonly firstSeed: number;
+    readonly lastSeed: number;
+  }): Promise<SyntheticShard>;
+  scoreShard(input: {
+    readonly study: Study;
+    readonly side: ClassSide;
+    readonly classifier: RefTo<ClassifierManifest>;
+    readonly shard: SyntheticShard;
+  }): Promise<ScoredShard>;
+  /** The only reading of test pixels by a model. */
+  predictTestSet(input: {
+    readonly studyId: string;
+    readonly precision: Study['precision'];
+    readonly execution: Study['execution'];
+    readonly channels: 1 | 3;
+    readonly classifier: RefTo<ClassifierManifest>;
+    readonly test: PerClass<readonly ShardRef[]> | null;
+    /** Takes the test shards of this dataset when `test` is null. */
+    readonly dataset: RefTo<DatasetManifest> | null;
+  }): Promise<BlobRef>;
+}

@@ -1,0 +1,63 @@
+import type { GeneratorConfig, Study } from './study.ts';
+
+/** Pure planning: what will be trained, in which pieces. Shared by workflows, activities and the engine. */
+
+/** Reporting interval of the reference by resolution, images (stylegan2.md 1.2). */
+const paperTickNimg: Readonly<Record<number, number>> = {
+  8: 28_000,
+  16: 24_000,
+  32: 20_000,
+  64: 16_000,
+  128: 12_000,
+  256: 8000,
+  512: 6000,
+  1024: 4000,
+};
+
+/** Images per tick: a multiple of the batch, so that a tick ends between iterations. */
+export function tickNimgOf(config: GeneratorConfig, resolution: number): number {
+  const wanted = config.tickNimg ?? paperTickNimg[resolution] ?? 4000;
+  return Math.max(1, Math.ceil(wanted / config.batchSize)) * config.batchSize;
+}
+
+/** Real images shown in all: totalKimg rounded up to whole minibatches. */
+export function totalNimgOf(config: GeneratorConfig): number {
+  return Math.ceil(Math.round(config.totalKimg * 1000) / config.batchSize) * config.batchSize;
+}
+
+/** Ends of the segments still to run, in images: whole numbers of ticks, the last one at the total. */
+export function planSegments(config: GeneratorConfig, resolution: number, fromNimg: number): number[] {
+  const total = totalNimgOf(config);
+  const segment = tickNimgOf(config, resolution) * config.segmentTicks;
+  const ends: number[] = [];
+  for (let end = (Math.floor(fromNimg / segment) + 1) * segment; end < total; end += segment) ends.push(end);
+  if (fromNimg < total) ends.push(total);
+  return ends;
+}
+
+/** Snapshot positions: 0, every snapshotTicks ticks, and the end. */
+export function snapshotNimgs(config: GeneratorConfig, resolution: number): number[] {
+  const total = totalNimgOf(config);
+  const every = tickNimgOf(config, resolution) * config.snapshotTicks;
+  const at: number[] = [];
+  for (let nimg = 0; nimg < total; nimg += every) at.push(nimg);
+  return [...at, total];
+}
+
+/** Classifier input side: never below what InceptionResNetV2 needs. */
+export function classifierInputSize(study: Study): number {
+  return study.classifier.inputSize ?? Math.max(96, study.image.resolution);
+}
+
+/** Seed ranges of one class, `first` to `last` inclusive; shards start at multiples of the shard size plus 1. */
+export function planSeedShards(
+  study: Study,
+  firstSeed: number,
+  lastSeed: number,
+): { readonly firstSeed: number; readonly lastSeed: number }[] {
+  const size = study.synthesis.shardImages;
+  const shards: { firstSeed: number; lastSeed: number }[] = [];
+  for (let first = firstSeed; first <= lastSeed; first += size)
+    shards.push({ firstSeed: first, lastSeed: Math.min(first + size - 1, lastSeed) });
+  return shards;
+}
