@@ -1,5 +1,5 @@
 import tseslint from 'typescript-eslint';
-import importX from 'eslint-plugin-import-x';
+import importX, { createNodeResolver } from 'eslint-plugin-import-x';
 
 /** The lib rooms, leaves first: a room may import rooms to its left only (docs/architecture.md). */
 const rooms = [
@@ -26,7 +26,10 @@ const outside = [
 const restrict = (files, patterns, allowTypes = false) => ({
   files,
   rules: {
-    '@typescript-eslint/no-restricted-imports': ['error', { patterns: [{ group: patterns, allowTypeImports: allowTypes }] }],
+    '@typescript-eslint/no-restricted-imports': [
+      'error',
+      { patterns: [{ group: patterns, allowTypeImports: allowTypes }] },
+    ],
   },
 });
 
@@ -36,9 +39,13 @@ export default tseslint.config(
   {
     plugins: { 'import-x': importX },
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
-    settings: { 'import-x/resolver': { typescript: true, node: true } },
+    settings: {
+      'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts', '.js', '.mjs'] })],
+      'import-x/parsers': { '@typescript-eslint/parser': ['.ts'] },
+    },
     rules: {
       'import-x/no-cycle': ['error', { ignoreExternal: true }],
+      '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true }],
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/explicit-module-boundary-types': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
@@ -46,17 +53,47 @@ export default tseslint.config(
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
     },
   },
-  restrict(['contract/**'], [...outside.filter((p) => p !== '@temporalio/*'), '**/lib/**', 'node:*', '@temporalio/*', 'minio', '@tensorflow/*']),
-  restrict(['workflows/**'], ['**/activities/**', '**/lib/**', '**/workers/**', '**/cli/**', 'node:*', '@tensorflow/*', 'minio', '@temporalio/client', '@temporalio/worker', '@temporalio/activity']),
-  ...rooms.map((room, i) =>
-    restrict([`lib/${room}/**`], [...outside, ...rooms.slice(i + 1).map((other) => `**/${other}/**`), ...(i < rooms.indexOf('engine') ? ['@tensorflow/*'] : [])]),
+  restrict(
+    ['contract/**'],
+    [...outside.filter((p) => p !== '@temporalio/*'), '**/lib/**', 'node:*', '@temporalio/*', 'minio', '@tensorflow/*'],
   ),
-  restrict(['lib/*.ts', 'lib/tensorboard/**', 'lib/png-metadata/**'], [...outside, ...rooms.map((r) => `**/${r}/**`), '@tensorflow/*']),
+  restrict(
+    ['workflows/**'],
+    [
+      '**/activities/**',
+      '**/lib/**',
+      '**/workers/**',
+      '**/cli/**',
+      'node:*',
+      '@tensorflow/*',
+      'minio',
+      '@temporalio/client',
+      '@temporalio/worker',
+      '@temporalio/activity',
+    ],
+  ),
+  ...rooms.map((room, i) =>
+    restrict(
+      [`lib/${room}/**`],
+      [
+        ...outside,
+        ...rooms.slice(i + 1).map((other) => `**/${other}/**`),
+        ...(i < rooms.indexOf('engine') ? ['@tensorflow/*'] : []),
+      ],
+    ),
+  ),
+  restrict(
+    ['lib/*.ts', 'lib/tensorboard/**', 'lib/png-metadata/**'],
+    [...outside, ...rooms.map((r) => `**/${r}/**`), '@tensorflow/*'],
+  ),
   restrict(['activities/**'], ['**/workflows/**', '**/workers/**', '**/cli/**', '@tensorflow/*']),
   {
     files: ['lib/**'],
     rules: {
-      'no-restricted-properties': ['error', { object: 'Math', property: 'random', message: 'Randomness is an argument: lib/random.ts' }],
+      'no-restricted-properties': [
+        'error',
+        { object: 'Math', property: 'random', message: 'Randomness is an argument: lib/random.ts' },
+      ],
     },
   },
   {

@@ -94,6 +94,7 @@ export interface ControlActivities {
   publishSyntheticSet(input: {
     readonly manifest: Omit<SyntheticSetManifest, 'kind'>;
   }): Promise<RefTo<SyntheticSetManifest>>;
+  listSyntheticShards(input: { readonly synthetic: RefTo<SyntheticSetManifest> }): Promise<readonly SyntheticShard[]>;
   /** The metric of every snapshot of a published generator, for the choice by the parent. */
   listSnapshots(input: { readonly generator: RefTo<GeneratorManifest> }): Promise<readonly Snapshot[]>;
   describeFilteredSet(input: { readonly filtered: RefTo<FilteredSetManifest> }): Promise<FilteredSummary>;

@@ -138,7 +138,10 @@ export interface EngineTasks {
   readonly trainGenerator: { readonly input: TrainGeneratorTask; readonly output: TrainGeneratorOutput };
   readonly trainClassifier: { readonly input: TrainClassifierTask; readonly output: TrainClassifierOutput };
   readonly measureSnapshot: { readonly input: MeasureSnapshotTask; readonly output: SnapshotMetric };
-  readonly synthesizeShard: { readonly input: SynthesizeShardTask; readonly output: LocalShard & { readonly images: number } };
+  readonly synthesizeShard: {
+    readonly input: SynthesizeShardTask;
+    readonly output: LocalShard & { readonly images: number };
+  };
   readonly scoreShards: { readonly input: ScoreShardsTask; readonly output: ScoreShardsOutput };
 }
 export type EngineTaskName = keyof EngineTasks;

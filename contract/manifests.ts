@@ -65,7 +65,12 @@ export interface IngestedShard {
   readonly kind: 'ingestedShard';
   readonly shard: ShardRef;
   /** Per accepted image, in shard order: 64-bit perceptual hash as 16 hex digits and a 32x32 grey thumbnail (base64). */
-  readonly signatures: readonly { readonly source: string; readonly side: ClassSide; readonly hash: string; readonly thumbnail: string }[];
+  readonly signatures: readonly {
+    readonly source: string;
+    readonly side: ClassSide;
+    readonly hash: string;
+    readonly thumbnail: string;
+  }[];
   readonly rejected: readonly RejectedImage[];
 }
 
@@ -250,10 +255,26 @@ export interface ModelEvaluation {
 }
 
 export interface ModelComparison {
-  readonly mcnemar: { readonly realOnlyCorrect: number; readonly syntheticOnlyCorrect: number; readonly exact: number; readonly midP: number };
+  readonly mcnemar: {
+    readonly realOnlyCorrect: number;
+    readonly syntheticOnlyCorrect: number;
+    readonly exact: number;
+    readonly midP: number;
+  };
   /** AUC real - AUC synthetic. */
-  readonly delong: { readonly difference: Estimate; readonly standardError: number; readonly z: number; readonly p: number } | null;
-  readonly nonInferiority: { readonly margin: number; readonly z: number; readonly p: number; readonly nonInferior: boolean; readonly smallestMargin: number } | null;
+  readonly delong: {
+    readonly difference: Estimate;
+    readonly standardError: number;
+    readonly z: number;
+    readonly p: number;
+  } | null;
+  readonly nonInferiority: {
+    readonly margin: number;
+    readonly z: number;
+    readonly p: number;
+    readonly nonInferior: boolean;
+    readonly smallestMargin: number;
+  } | null;
   /** Why a test above is null or degenerate. */
   readonly notes: readonly string[];
 }

@@ -107,7 +107,15 @@ const nakata: Overrides<Study> = {
 const demo: Overrides<Study> = {
   image: { resolution: 32 },
   prepare: { minImagesPerClass: 10 },
-  classifier: { width: 0.125, blocks: [1, 1, 1], headUnits: 64, epochs: 8, segmentEpochs: 4, batchSize: 16, bnMomentum: 0.9 },
+  classifier: {
+    width: 0.125,
+    blocks: [1, 1, 1],
+    headUnits: 64,
+    epochs: 8,
+    segmentEpochs: 4,
+    batchSize: 16,
+    bnMomentum: 0.9,
+  },
   generator: {
     fmapBase: 512,
     fmapMax: 64,

@@ -35,10 +35,17 @@ function merge(base: unknown, over: unknown): unknown {
  */
 export function resolveStudyFile(file: unknown): Study {
   if (!isPlainObject(file))
-    throw new StudyFileError([{ path: '', message: `expected a JSON object, got ${file === null ? 'null' : Array.isArray(file) ? 'an array' : typeof file}` }]);
+    throw new StudyFileError([
+      {
+        path: '',
+        message: `expected a JSON object, got ${file === null ? 'null' : Array.isArray(file) ? 'an array' : typeof file}`,
+      },
+    ]);
   const preset = file['preset'] ?? 'sound';
   if (typeof preset !== 'string' || !Object.hasOwn(presets, preset))
-    throw new StudyFileError([{ path: 'preset', message: `expected ${Object.keys(presets).join(', ')}, got ${JSON.stringify(preset)}` }]);
+    throw new StudyFileError([
+      { path: 'preset', message: `expected ${Object.keys(presets).join(', ')}, got ${JSON.stringify(preset)}` },
+    ]);
   const difference = presets[preset as Study['preset']]; // own key, checked above
   const parsed = studySchema.safeParse(merge(merge(defaults, difference), file));
   if (parsed.success) return parsed.data;
@@ -52,6 +59,6 @@ export const operationalFields = ['owner', 'queues', 'gates', 'reuse'] as const 
 
 /** The part of a study that decides its bytes. */
 export function identityOf(study: Study): Omit<Study, (typeof operationalFields)[number] | 'studyId'> {
-  const { owner: _owner, queues: _queues, gates: _gates, reuse: _reuse, studyId: _studyId, ...identity } = study;
+  const { owner, queues, gates, reuse, studyId, ...identity } = study;
   return identity;
 }

@@ -27,8 +27,16 @@ const imageSchema = z.strictObject({
 });
 
 const prepareSchema = z.strictObject({
-  nearDuplicateNcc: z.number().min(0.5).max(1).describe('normalised cross-correlation above which two images are one group. Default: 0.97'),
-  hashDistance: z.int().min(0).max(64).describe('perceptual-hash distance (of 64 bits) below which a pair is correlated at all. Default: 24'),
+  nearDuplicateNcc: z
+    .number()
+    .min(0.5)
+    .max(1)
+    .describe('normalised cross-correlation above which two images are one group. Default: 0.97'),
+  hashDistance: z
+    .int()
+    .min(0)
+    .max(64)
+    .describe('perceptual-hash distance (of 64 bits) below which a pair is correlated at all. Default: 24'),
   crossClass: z.enum(['drop', 'keep']).describe('near duplicates across classes: set aside or keep. Default: drop'),
   shardImages: z.int().min(1).max(10_000).describe('images per ingest shard. Default: 200'),
   minSourcePx: z.int().min(1).describe('shorter side below which a source image is rejected, px. Default: 32'),
@@ -44,7 +52,9 @@ const splitSchema = z.strictObject({
 const classifierSchema = z.strictObject({
   inputSize: z.int().min(75).max(1024).nullable().describe('px; null means max(96, resolution). Default: null'),
   width: z.number().gt(0).max(1).describe('multiplier on every filter count; 1 is the published network. Default: 1'),
-  blocks: z.tuple([z.int().min(1), z.int().min(1), z.int().min(1)]).describe('block35, block17, block8 repeats. Default: 10, 20, 9'),
+  blocks: z
+    .tuple([z.int().min(1), z.int().min(1), z.int().min(1)])
+    .describe('block35, block17, block8 repeats. Default: 10, 20, 9'),
   headUnits: z.int().min(0).max(4096).describe('ReLU units between pooling and softmax, 0 for none. Default: 1024'),
   dropout: z.number().min(0).max(0.9).describe('rate before the softmax layer. Default: 0.4'),
   inputScaling: z.enum(['symmetric', 'unit']).describe('[-1,1] or [0,1]. Default: symmetric'),
@@ -52,8 +62,14 @@ const classifierSchema = z.strictObject({
   segmentEpochs: z.int().min(1).describe('epochs per activity. Default: 5'),
   batchSize: z.int().min(2).describe('images per optimiser step. Default: 32'),
   learningRate: z.number().gt(0).max(1).describe('Adam. Default: 0.001'),
-  plateauPatience: z.int().min(0).describe('epochs without better validation loss before lr x 0.1; 0 switches off. Default: 3'),
-  earlyStoppingPatience: z.int().min(0).describe('epochs without better validation loss before the end; 0 switches off. Default: 10'),
+  plateauPatience: z
+    .int()
+    .min(0)
+    .describe('epochs without better validation loss before lr x 0.1; 0 switches off. Default: 3'),
+  earlyStoppingPatience: z
+    .int()
+    .min(0)
+    .describe('epochs without better validation loss before the end; 0 switches off. Default: 10'),
   labelSmoothing: z.number().min(0).max(0.5).describe('Default: 0.05'),
   classWeights: z.boolean().describe('weigh the loss by inverse class frequency. Default: true'),
   mirror: z.boolean().describe('random left-right flips. Default: true'),
@@ -67,14 +83,21 @@ const classifierSchema = z.strictObject({
 
 const generatorSchema = z.strictObject({
   config: z.enum(['e', 'f']).describe('StyleGAN2 configuration. Default: e'),
-  fmapBase: z.int().min(16).describe('feature maps at resolution r: min(fmapMax, floor(fmapBase / 2^(log2 r - 1))). Default: 8192'),
+  fmapBase: z
+    .int()
+    .min(16)
+    .describe('feature maps at resolution r: min(fmapMax, floor(fmapBase / 2^(log2 r - 1))). Default: 8192'),
   fmapMax: z.int().min(4).max(512).describe('Default: 512'),
   latentSize: z.int().min(8).max(512).describe('components of z and w. Default: 512'),
   mappingLayers: z.int().min(1).max(8).describe('Default: 8'),
   totalKimg: z.number().gt(0).describe('thousands of real images shown to D. Default: 25000'),
   batchSize: z.int().min(4).describe('images per optimiser step. Default: 32'),
   microBatchSize: z.int().min(4).describe('images per device pass; divides batchSize. Default: 4'),
-  tickNimg: z.int().min(1).nullable().describe("images per tick; null takes the paper's value for the resolution. Default: null"),
+  tickNimg: z
+    .int()
+    .min(1)
+    .nullable()
+    .describe("images per tick; null takes the paper's value for the resolution. Default: null"),
   snapshotTicks: z.int().min(1).describe('ticks per snapshot. Default: 10'),
   segmentTicks: z.int().min(1).describe('ticks per activity. Default: 20'),
   learningRate: z.number().gt(0).max(1).describe('Adam, before lazy correction. Default: 0.002'),
@@ -84,14 +107,23 @@ const generatorSchema = z.strictObject({
   plWeight: z.number().min(0).describe('path-length weight. Default: 2'),
   plDecay: z.number().gt(0).max(1).describe('of the running path-length mean. Default: 0.01'),
   emaHalfLifeKimg: z.number().gt(0).describe('Default: 10'),
-  emaRampup: z.number().gt(0).max(1).nullable().describe('half-life at most this share of the images seen; null is off. Default: 0.05'),
+  emaRampup: z
+    .number()
+    .gt(0)
+    .max(1)
+    .nullable()
+    .describe('half-life at most this share of the images seen; null is off. Default: 0.05'),
   mixingProb: z.number().min(0).max(1).describe('style mixing. Default: 0.9'),
   mirrorAugment: z.boolean().describe('flip each real with probability 0.5. Default: true'),
-  gridSize: z.tuple([z.int().min(1).max(32), z.int().min(1).max(32)]).describe('columns, rows of the image grids. Default: 8, 4'),
+  gridSize: z
+    .tuple([z.int().min(1).max(32), z.int().min(1).max(32)])
+    .describe('columns, rows of the image grids. Default: 8, 4'),
 });
 
 const snapshotMetricSchema = z.strictObject({
-  extractor: z.enum(['auto', 'irv2-real', 'inception-2015']).describe('auto takes inception-2015 when its weights are supplied. Default: auto'),
+  extractor: z
+    .enum(['auto', 'irv2-real', 'inception-2015'])
+    .describe('auto takes inception-2015 when its weights are supplied. Default: auto'),
   fakes: z.int().min(32).max(50_000).describe('generated images per measurement. Default: 2000'),
   inceptionWeights: z.string().nullable().describe('object key of the 2015-12-05 Inception weights. Default: null'),
 });
@@ -104,13 +136,29 @@ const synthesisSchema = z.strictObject({
 });
 
 const filterSchema = z.strictObject({
-  rule: z.enum(['argmax']).describe('keep when the real-trained classifier agrees with the intended class. Default: argmax'),
-  keepPerClass: z.int().min(1).nullable().describe('balanced draw per class; null takes the smaller accepted count. Default: null'),
-  maxCandidates: z.int().min(1).nullable().describe('largest seed tried per class by top-up; null switches top-up off. Default: null'),
+  rule: z
+    .enum(['argmax'])
+    .describe('keep when the real-trained classifier agrees with the intended class. Default: argmax'),
+  keepPerClass: z
+    .int()
+    .min(1)
+    .nullable()
+    .describe(
+      'balanced draw per class; null takes the smaller accepted count, after top-up to the larger. Default: null',
+    ),
+  maxCandidates: z
+    .int()
+    .min(1)
+    .nullable()
+    .describe('largest seed tried per class by top-up; null switches top-up off. Default: null'),
 });
 
 const evaluationSchema = z.strictObject({
-  margin: z.number().gt(0).lt(0.5).describe('non-inferiority margin on AUC, fixed before the test set is opened. Default: 0.05'),
+  margin: z
+    .number()
+    .gt(0)
+    .lt(0.5)
+    .describe('non-inferiority margin on AUC, fixed before the test set is opened. Default: 0.05'),
   alpha: z.number().gt(0).lt(0.5).describe('one-sided level of the non-inferiority test. Default: 0.025'),
   ciLevel: z.number().gt(0.5).lt(1).describe('Default: 0.95'),
   bootstrapResamples: z.int().min(100).max(100_000).describe('Default: 2000'),
@@ -134,7 +182,11 @@ export const studySchema = z
     studyId: slug.describe('unit of work; starting the same studyId again continues it'),
     preset: z.enum(['sound', 'nakata', 'demo']).describe('Default: sound'),
     owner: z.string().max(200).describe('shown as a search attribute, never in an artefact. Default: empty'),
-    seed: z.int().min(0).max(2 ** 31 - 1).describe('root of every named random stream. Default: 1'),
+    seed: z
+      .int()
+      .min(0)
+      .max(2 ** 31 - 1)
+      .describe('root of every named random stream. Default: 1'),
     dataset: z.strictObject({ name: slug.describe('as given to `echoforge import --name`') }),
     classes: z.strictObject({ negative: folder, positive: folder }).describe('folder names; positive is the disease'),
     ignore: z.array(folder).max(100).describe('folders of the dataset that are not classes. Default: none'),
@@ -163,7 +215,8 @@ export const studySchema = z
     for (const name of study.ignore)
       if (name === classes.negative || name === classes.positive) issue(['ignore'], `"${name}" is also a class`);
     if (g.batchSize % 4 !== 0) issue(['generator', 'batchSize'], 'expected a multiple of the stddev group, 4');
-    if (g.microBatchSize % 4 !== 0) issue(['generator', 'microBatchSize'], 'expected a multiple of the stddev group, 4');
+    if (g.microBatchSize % 4 !== 0)
+      issue(['generator', 'microBatchSize'], 'expected a multiple of the stddev group, 4');
     if (g.batchSize % g.microBatchSize !== 0)
       issue(['generator', 'microBatchSize'], `expected a divisor of batchSize ${g.batchSize}`);
     if (Math.round(g.totalKimg * 1000) < g.batchSize)
@@ -180,7 +233,10 @@ export const studySchema = z
     if (classifier.inputSize !== null && classifier.inputSize < image.resolution)
       issue(['classifier', 'inputSize'], `expected at least the resolution ${image.resolution}`);
     if (classifier.freeze !== 'none' && classifier.weights === null && !classifier.allowRandomTrunk)
-      issue(['classifier', 'freeze'], 'freezing an untrained trunk needs classifier.weights, or allowRandomTrunk: true');
+      issue(
+        ['classifier', 'freeze'],
+        'freezing an untrained trunk needs classifier.weights, or allowRandomTrunk: true',
+      );
   });
 
 export type Study = z.output<typeof studySchema>;

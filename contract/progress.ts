@@ -1,0 +1,65 @@
+import type { StudyPlan } from './activities.ts';
+import type { SnapshotMetric } from './manifests.ts';
+
+/** What the `progress` query answers and what children signal to their parent. */
+
+export type StepState = 'waiting' | 'running' | 'paused' | 'done' | 'reused';
+
+export interface StepProgress {
+  /** e.g. `generator/benign`. */
+  readonly step: string;
+  readonly state: StepState;
+  readonly done: number;
+  readonly total: number;
+  /** `kimg`, `epochs`, `images`, `shards`. */
+  readonly unit: string;
+  readonly detail: string;
+  /** Queue that the step waits for because no worker polls it; null otherwise. */
+  readonly idleQueue: string | null;
+  /** Snapshots of a generator so far. */
+  readonly snapshots: readonly ProgressSnapshot[];
+}
+
+export interface ProgressSnapshot {
+  readonly nimg: number;
+  readonly sha256: string;
+  readonly metric: SnapshotMetric | null;
+}
+
+export interface StudyProgress {
+  readonly studyId: string;
+  readonly stage: string;
+  readonly paused: string | null;
+  /** What the study waits for a person to decide; null when it does not. */
+  readonly awaiting: string | null;
+  readonly steps: readonly StepProgress[];
+  readonly plan: StudyPlan | null;
+}
+
+/** Result of a finished study. */
+export interface StudyResult {
+  readonly studyId: string;
+  /** Where the report lies in the bucket. */
+  readonly reportPrefix: string;
+  readonly report: string;
+  readonly results: string;
+}
+
+export interface PauseRequest {
+  readonly reason: string;
+}
+
+export interface ApproveSnapshotRequest {
+  /** Class folder, as in the study file. */
+  readonly class: string;
+  readonly sha256: string;
+  readonly by: string;
+}
+
+export interface ExtendTrainingRequest {
+  readonly totalKimg: number;
+}
+
+export interface StopTrainingRequest {
+  readonly reason: string;
+}

@@ -1,0 +1,75 @@
+import type { Decision, ResolvedStudy } from './activities.ts';
+import type {
+  ClassifierManifest,
+  ClassSide,
+  DatasetManifest,
+  FilteredSetManifest,
+  GeneratorManifest,
+  PerClass,
+  RefTo,
+  Snapshot,
+  SyntheticSetManifest,
+  SyntheticShard,
+} from './manifests.ts';
+import type { ClassifierVariant } from './names.ts';
+import type { EvaluationManifest } from './manifests.ts';
+import type { ReportSources } from './activities.ts';
+
+/** Inputs of the child workflows: the resolved study and references to what earlier steps produced. */
+
+export interface PrepareDatasetInput {
+  readonly resolved: ResolvedStudy;
+}
+
+export interface TrainClassifierInput {
+  readonly resolved: ResolvedStudy;
+  readonly variant: ClassifierVariant;
+  readonly images: RefTo<DatasetManifest> | RefTo<FilteredSetManifest>;
+}
+
+export interface TrainGeneratorInput {
+  readonly resolved: ResolvedStudy;
+  readonly side: ClassSide;
+  readonly dataset: RefTo<DatasetManifest>;
+  readonly classifier: RefTo<ClassifierManifest>;
+  /** Decisions of earlier executions that concern this class. */
+  readonly decisions: readonly Decision[];
+}
+
+export interface SynthesizeInput {
+  readonly resolved: ResolvedStudy;
+  readonly side: ClassSide;
+  readonly snapshot: Snapshot;
+  readonly chosenBy: SyntheticSetManifest['chosenBy'];
+}
+
+export interface FilterSyntheticInput {
+  readonly resolved: ResolvedStudy;
+  readonly classifier: RefTo<ClassifierManifest>;
+  readonly synthetic: PerClass<SyntheticSource>;
+}
+
+export interface SyntheticSource {
+  readonly manifest: RefTo<SyntheticSetManifest>;
+  readonly snapshot: Snapshot;
+  readonly shards: readonly SyntheticShard[];
+}
+
+export interface EvaluateModelsInput {
+  readonly resolved: ResolvedStudy;
+  readonly dataset: RefTo<DatasetManifest>;
+  readonly models: Readonly<Record<ClassifierVariant, RefTo<ClassifierManifest>>>;
+  readonly filtered: RefTo<FilteredSetManifest>;
+}
+
+export interface PublishReportInput {
+  readonly resolved: ResolvedStudy;
+  readonly sources: ReportSources;
+}
+
+export interface SynthesizeResult {
+  readonly manifest: RefTo<SyntheticSetManifest>;
+  readonly shards: readonly SyntheticShard[];
+}
+
+export type { EvaluationManifest, GeneratorManifest };

@@ -1,0 +1,79 @@
+import { upsertSearchAttributes } from '@temporalio/workflow';
+import type { ScoredShard } from '../contract/activities.ts';
+import {
+  classSides,
+  type ClassSide,
+  type FilteredSetManifest,
+  type RefTo,
+  type SyntheticShard,
+} from '../contract/manifests.ts';
+import { planSeedShards } from '../contract/plan.ts';
+import type { FilterSyntheticInput } from '../contract/steps.ts';
+import { describeGpu, runStep } from './finished-steps.ts';
+import { mapBounded } from './map-bounded.ts';
+import { controlActivities, cpuActivities, gpuActivities } from './proxies.ts';
+import { stageOf } from './search-attributes.ts';
+import { controlStep } from './step-control.ts';
+
+/**
+ * The classifier trained on reals scores every fake; agreeing ones are kept, drawn in equal numbers per class. With top-up,
+ * further seeds are generated until enough are accepted or `maxCandidates` is spent.
+ */
+export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefTo<FilteredSetManifest>> {
+  const { resolved, classifier, synthetic } = input;
+  const { study } = resolved;
+  const steps = controlStep('filter', 'images');
+  upsertSearchAttributes(stageOf(study, 'filter'));
+  const control = controlActivities(resolved.timeouts);
+  const gpu = gpuActivities(resolved.timeouts, study.queues.filterSynthetic);
+  const generating = gpuActivities(resolved.timeouts, study.queues.synthesize);
+  const selecting = cpuActivities(resolved.timeouts, study.queues.prepareDataset);
+  const description = {
+    resolved,
+    control,
+    step: 'filter',
+    queue: study.queues.filterSynthetic,
+    config: {
+      filter: study.filter,
+      split: study.split,
+      synthesis: study.synthesis,
+      seed: study.seed,
+      precision: study.precision,
+      execution: study.execution,
+    },
+    inputs: [classifier, synthetic.negative.manifest, synthetic.positive.manifest],
+    describe: describeGpu(gpu, resolved),
+  };
+  return await runStep<FilteredSetManifest>(steps, description, async () => {
+    let done = 0;
+    const score = async (side: ClassSide, shards: readonly SyntheticShard[]): Promise<ScoredShard[]> =>
+      await mapBounded(shards, 4, async (shard) => {
+        await steps.whenRunning();
+        const scored = await gpu.scoreShard({ study, side, classifier, shard });
+        done += shard.lastSeed - shard.firstSeed + 1;
+        await steps.report({ done });
+        return scored;
+      });
+    const scored: Record<ClassSide, ScoredShard[]> = { negative: [], positive: [] };
+    const exhausted: Record<ClassSide, boolean> = { negative: false, positive: false };
+    await steps.report({ total: 2 * study.synthesis.imagesPerClass });
+    for (const side of classSides) scored[side] = await score(side, synthetic[side].shards);
+
+    const accepted = (side: ClassSide): number => scored[side].reduce((sum, shard) => sum + shard.accepted, 0);
+    const wanted = study.filter.keepPerClass ?? Math.max(accepted('negative'), accepted('positive'));
+    const limit = study.filter.maxCandidates ?? 0;
+    for (const side of classSides) {
+      for (const seeds of planSeedShards(study, study.synthesis.imagesPerClass + 1, limit)) {
+        if (accepted(side) >= wanted) break;
+        await steps.report({
+          detail: `topping up ${study.classes[side]}: ${accepted(side)} of ${wanted} accepted, seed ${seeds.firstSeed}`,
+        });
+        const weights = synthetic[side].snapshot.weights;
+        const shard = await generating.synthesizeShard({ study, side, weights, ...seeds });
+        scored[side].push(...(await score(side, [shard])));
+      }
+      exhausted[side] = accepted(side) < wanted;
+    }
+    return { manifest: await selecting.selectSynthetic({ study, scored, exhausted }) };
+  });
+}

@@ -1,0 +1,109 @@
+import {
+  CancellationScope,
+  CancelledFailure,
+  condition,
+  defineQuery,
+  defineSignal,
+  getExternalWorkflowHandle,
+  isCancellation,
+  setCurrentDetails,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { queries, signals } from '../contract/names.ts';
+import type { StepProgress, StepState } from '../contract/progress.ts';
+
+export const pauseStepSignal = defineSignal<[string]>(signals.pauseStep);
+export const resumeStepSignal = defineSignal(signals.resumeStep);
+export const stepProgressSignal = defineSignal<[StepProgress]>(signals.stepProgress);
+const progressQuery = defineQuery<StepProgress>(queries.progress);
+
+/** What every child shares: pause and resume by signal, the `progress` query, and progress signals to the parent. */
+export interface StepControl {
+  /** Resolves when the step is not paused. */
+  readonly whenRunning: () => Promise<void>;
+  /**
+   * Runs long work that pause may interrupt: its scope is cancelled, the activity saves and answers. Null means that the
+   * work was interrupted before it could answer.
+   * @throws CancelledFailure when the whole workflow was cancelled.
+   */
+  readonly interruptible: <T>(work: () => Promise<T>) => Promise<T | null>;
+  /** Updates the query and tells the parent. */
+  readonly report: (change: Partial<Omit<StepProgress, 'step'>>) => Promise<void>;
+  /** Ends the work that is running now as pause would, without pausing. */
+  readonly interrupt: () => void;
+}
+
+/** Installs the handlers; call it before the first await of a child workflow. */
+export function controlStep(step: string, unit: string): StepControl {
+  let progress: StepProgress = {
+    step,
+    state: 'running',
+    done: 0,
+    total: 0,
+    unit,
+    detail: '',
+    idleQueue: null,
+    snapshots: [],
+  };
+  let pausedFor: string | null = null;
+  let running: CancellationScope | null = null;
+
+  const show = (): void => setCurrentDetails(renderStep(progress, pausedFor));
+  setHandler(progressQuery, () => progress);
+  setHandler(pauseStepSignal, (reason) => {
+    pausedFor = reason;
+    running?.cancel();
+    show();
+  });
+  setHandler(resumeStepSignal, () => {
+    pausedFor = null;
+    show();
+  });
+
+  const report: StepControl['report'] = async (change) => {
+    progress = { ...progress, ...change };
+    show();
+    const parent = workflowInfo().parent;
+    if (parent) await getExternalWorkflowHandle(parent.workflowId).signal(stepProgressSignal, progress);
+  };
+
+  const whenRunning = async (): Promise<void> => {
+    if (pausedFor === null) return;
+    const before: StepState = progress.state;
+    await report({ state: 'paused', detail: pausedFor });
+    await condition(() => pausedFor === null);
+    await report({ state: before, detail: '' });
+  };
+
+  const interruptible = async <T>(work: () => Promise<T>): Promise<T | null> => {
+    const scope = new CancellationScope();
+    running = scope;
+    try {
+      const result = await scope.run(work);
+      throwIfCancelled();
+      return result;
+    } catch (error) {
+      throwIfCancelled();
+      if (isCancellation(error) && scope.consideredCancelled) return null;
+      throw error;
+    } finally {
+      running = null;
+    }
+  };
+
+  return { whenRunning, interruptible, report, interrupt: () => running?.cancel() };
+}
+
+/** An activity may answer a cancellation with a normal result; the workflow must end all the same. */
+function throwIfCancelled(): void {
+  if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('the study was cancelled');
+}
+
+function renderStep(progress: StepProgress, pausedFor: string | null): string {
+  const lines = [`**${progress.step}**: ${progress.state}, ${progress.done} of ${progress.total} ${progress.unit}`];
+  if (progress.detail) lines.push(progress.detail);
+  if (progress.idleQueue) lines.push(`No worker polls queue \`${progress.idleQueue}\`.`);
+  if (pausedFor !== null) lines.push(`Paused: ${pausedFor}`);
+  return lines.join('\n\n');
+}

@@ -1,0 +1,362 @@
+import {
+  allHandlersFinished,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  defineQuery,
+  defineSignal,
+  defineUpdate,
+  executeChild,
+  getExternalWorkflowHandle,
+  ParentClosePolicy,
+  setCurrentDetails,
+  setHandler,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import type { Decision, ResolvedStudy, StudyPlan } from '../contract/activities.ts';
+import {
+  classSides,
+  type ClassSide,
+  type PerClass,
+  type Snapshot,
+  type SyntheticSetManifest,
+} from '../contract/manifests.ts';
+import { queries, signals, updates, workflowIdOf } from '../contract/names.ts';
+import type {
+  ApproveSnapshotRequest,
+  PauseRequest,
+  StepProgress,
+  StudyProgress,
+  StudyResult,
+} from '../contract/progress.ts';
+import type { SynthesizeResult } from '../contract/steps.ts';
+import type { evaluateModels } from './evaluate-models.ts';
+import type { filterSynthetic } from './filter-synthetic.ts';
+import type { prepareDataset } from './prepare-dataset.ts';
+import { controlActivities } from './proxies.ts';
+import type { publishReport } from './publish-report.ts';
+import { awaitingOf, stageOf } from './search-attributes.ts';
+import type { synthesize } from './synthesize.ts';
+import type { trainClassifier } from './train-classifier.ts';
+import type { trainGenerator } from './train-generator.ts';
+
+const pause = defineUpdate<StudyProgress, [PauseRequest]>(updates.pause);
+const resume = defineUpdate<StudyProgress>(updates.resume);
+const approveSnapshot = defineUpdate<StudyProgress, [ApproveSnapshotRequest]>(updates.approveSnapshot);
+const progressQuery = defineQuery<StudyProgress>(queries.progress);
+const stepProgress = defineSignal<[StepProgress]>(signals.stepProgress);
+const pauseStep = defineSignal<[string]>(signals.pauseStep);
+const resumeStep = defineSignal(signals.resumeStep);
+
+/** A study from images to report. Holds references and decisions only; every step is a child with its own history. */
+export async function study(file: unknown): Promise<StudyResult> {
+  const state = new StudyState();
+  // Before resolveStudy has chosen a timeout profile, the patient one applies.
+  const resolved = await controlActivities('production').resolveStudy({ file, workflowId: workflowInfo().workflowId });
+  const control = controlActivities(resolved.timeouts);
+  state.start(resolved);
+  state.plan = await control.preflightStudy({ resolved });
+  const config = resolved.study;
+
+  const dataset = await state.child<typeof prepareDataset>('prepareDataset', 'dataset', undefined, { resolved });
+  const real = await state.child<typeof trainClassifier>('trainClassifier', 'classifier', 'real', {
+    resolved,
+    variant: 'real',
+    images: dataset,
+  });
+
+  const train = (side: ClassSide): ReturnType<typeof trainGenerator> =>
+    state.child<typeof trainGenerator>('trainGenerator', 'generator', config.classes[side], {
+      resolved,
+      side,
+      dataset,
+      classifier: real,
+      decisions: state.decisions.filter((decision) => decision.side === side),
+    });
+  const generators = await perClass(train, { sideBySide: onTwoDevices(resolved) });
+
+  const snapshots = await perClass((side) => control.listSnapshots({ generator: generators[side] }));
+  if (config.gates.includes('snapshot')) await state.awaitApproval();
+  const make = async (side: ClassSide): Promise<SynthesizeResult & { snapshot: Snapshot }> => {
+    const choice = state.chooseSnapshot(side, snapshots[side]);
+    const made = await state.child<typeof synthesize>('synthesize', 'synthesis', config.classes[side], {
+      resolved,
+      side,
+      ...choice,
+    });
+    return { ...made, snapshot: choice.snapshot };
+  };
+  const synthetic = await perClass(make);
+
+  const filtered = await state.child<typeof filterSynthetic>('filterSynthetic', 'filter', undefined, {
+    resolved,
+    classifier: real,
+    synthetic,
+  });
+  const { degenerate } = await control.describeFilteredSet({ filtered });
+  const trained =
+    degenerate === null
+      ? await state.child<typeof trainClassifier>('trainClassifier', 'classifier', 'synthetic', {
+          resolved,
+          variant: 'synthetic',
+          images: filtered,
+        })
+      : null;
+
+  if (trained && config.gates.includes('test-set')) await state.awaitResume('test-set');
+  const evaluation = trained
+    ? await state.child<typeof evaluateModels>('evaluateModels', 'evaluation', undefined, {
+        resolved,
+        dataset,
+        filtered,
+        models: { real, synthetic: trained },
+      })
+    : null;
+
+  const result = await state.child<typeof publishReport>('publishReport', 'report', undefined, {
+    resolved,
+    sources: {
+      study: config,
+      dataset,
+      classifiers: { real, synthetic: trained },
+      generators,
+      synthetic: { negative: synthetic.negative.manifest, positive: synthetic.positive.manifest },
+      filtered,
+      evaluation,
+    },
+  });
+  state.finish();
+  await condition(allHandlersFinished);
+  return result;
+}
+
+async function perClass<T>(
+  work: (side: ClassSide) => Promise<T>,
+  { sideBySide } = { sideBySide: false },
+): Promise<PerClass<T>> {
+  if (sideBySide) {
+    const [negative, positive] = await Promise.all([work('negative'), work('positive')]);
+    return { negative, positive };
+  }
+  return { negative: await work('negative'), positive: await work('positive') };
+}
+
+function onTwoDevices({ study: config }: ResolvedStudy): boolean {
+  const queue = config.queues.trainGenerator;
+  return typeof queue !== 'string' && queue.negative !== queue.positive;
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
+
+/** Operators type messages by hand. */
+const isApproval = (value: unknown): value is ApproveSnapshotRequest =>
+  isRecord(value) && ['class', 'sha256', 'by'].every((field) => typeof value[field] === 'string');
+
+/** What messages read and change: progress, pause, approvals. Its constructor installs the handlers. */
+class StudyState {
+  plan: StudyPlan | null = null;
+  decisions: Decision[] = [];
+  private resolved: ResolvedStudy | null = null;
+  private stage = 'resolving';
+  private paused: string | null = null;
+  private awaiting: string | null = null;
+  private readonly steps = new Map<string, StepProgress>();
+  private readonly openChildren = new Set<string>();
+  private readonly closedForApproval = new Set<ClassSide>();
+
+  constructor() {
+    setHandler(progressQuery, () => this.progress());
+    setHandler(stepProgress, (step) => {
+      this.steps.set(step.step, step);
+      this.show();
+    });
+    setHandler(pause, ({ reason }) => this.pause(reason), {
+      description: 'Stop at the next iteration, leaving a checkpoint, until resume',
+      validator: (request: unknown) => {
+        if (!isRecord(request) || typeof request['reason'] !== 'string' || request['reason'] === '')
+          throw new Error('pause expects {"reason": "..."}');
+        if (this.paused !== null) throw new Error(`the study is already paused: ${this.paused}`);
+      },
+    });
+    setHandler(resume, () => this.resume(), {
+      description: 'Go on after pause, or open the test set at its gate',
+      validator: () => {
+        if (this.paused === null && this.awaiting !== 'test-set') throw new Error('the study is not paused');
+      },
+    });
+    setHandler(approveSnapshot, (request) => this.approve(request), {
+      description: "Choose a class's snapshot instead of the one with the lowest metric",
+      validator: (request: unknown) => this.checkApproval(request),
+    });
+  }
+
+  start(resolved: ResolvedStudy): void {
+    this.resolved = resolved;
+    this.decisions = [...resolved.decisions];
+    upsertSearchAttributes([...stageOf(resolved.study, 'starting'), awaitingOf(false)]);
+  }
+
+  finish(): void {
+    this.stage = 'finished';
+    if (this.resolved) upsertSearchAttributes(stageOf(this.resolved.study, 'finished'));
+    this.show();
+  }
+
+  /** Starts a child under its business id and waits for it; waits first while the study is paused. */
+  async child<W extends (input: never) => Promise<unknown>>(
+    type: string,
+    step: string,
+    variant: string | undefined,
+    input: Parameters<W>[0],
+  ): Promise<Awaited<ReturnType<W>>> {
+    const { study: config } = this.known();
+    const workflowId = workflowIdOf(config.studyId, step, variant);
+    await condition(() => this.paused === null);
+    this.stage = variant === undefined ? step : `${step}/${variant}`;
+    upsertSearchAttributes(stageOf(config, this.stage));
+    this.show();
+    this.openChildren.add(workflowId);
+    try {
+      const result: unknown = await executeChild(type, {
+        workflowId,
+        args: [input],
+        // Cancelling, not killing: a training child leaves a checkpoint.
+        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+      });
+      return result as Awaited<ReturnType<W>>; // W is the function registered under `type`
+    } finally {
+      this.openChildren.delete(workflowId);
+    }
+  }
+
+  /** The approved snapshot, otherwise the one with the lowest metric; from here on the choice stands. */
+  chooseSnapshot(
+    side: ClassSide,
+    snapshots: readonly Snapshot[],
+  ): { snapshot: Snapshot; chosenBy: SyntheticSetManifest['chosenBy'] } {
+    this.closedForApproval.add(side);
+    const approved = this.approvedSha(side);
+    const chosen = snapshots.find((snapshot) => snapshot.weights.sha256 === approved);
+    if (chosen) return { snapshot: chosen, chosenBy: 'approved' };
+    const [first, ...rest] = snapshots.filter((snapshot) => snapshot.metric !== null);
+    if (!first)
+      throw ApplicationFailure.nonRetryable(
+        `no snapshot of class ${this.className(side)} was measured`,
+        'DatasetError',
+      );
+    const value = (snapshot: Snapshot): number => snapshot.metric?.value ?? Infinity;
+    return {
+      snapshot: rest.reduce((best, next) => (value(next) < value(best) ? next : best), first),
+      chosenBy: 'lowest',
+    };
+  }
+
+  async awaitApproval(): Promise<void> {
+    const missing = (): ClassSide[] => classSides.filter((side) => this.approvedSha(side) === undefined);
+    if (missing().length === 0) return;
+    await this.await(
+      `approveSnapshot for ${missing()
+        .map((side) => this.className(side))
+        .join(' and ')}`,
+      () => missing().length === 0,
+    );
+  }
+
+  async awaitResume(gate: string): Promise<void> {
+    await this.await(gate, () => this.awaiting === null);
+  }
+
+  private async await(what: string, done: () => boolean): Promise<void> {
+    this.awaiting = what;
+    upsertSearchAttributes([awaitingOf(true)]);
+    this.show();
+    await condition(done);
+    this.awaiting = null;
+    upsertSearchAttributes([awaitingOf(false)]);
+    this.show();
+  }
+
+  private async pause(reason: string): Promise<StudyProgress> {
+    this.paused = reason;
+    this.show();
+    await this.tellChildren((id) => getExternalWorkflowHandle(id).signal(pauseStep, reason));
+    return this.progress();
+  }
+
+  private async resume(): Promise<StudyProgress> {
+    if (this.awaiting === 'test-set') this.awaiting = null;
+    this.paused = null;
+    this.show();
+    await this.tellChildren((id) => getExternalWorkflowHandle(id).signal(resumeStep));
+    return this.progress();
+  }
+
+  /** A child that ends in this moment needs no message. */
+  private async tellChildren(tell: (workflowId: string) => Promise<void>): Promise<void> {
+    await Promise.allSettled([...this.openChildren].map((id) => CancellationScope.nonCancellable(() => tell(id))));
+  }
+
+  private checkApproval(request: unknown): void {
+    if (!isApproval(request)) throw new Error('approveSnapshot expects {"class": "...", "sha256": "...", "by": "..."}');
+    const side = classSides.find((candidate) => this.resolved?.study.classes[candidate] === request.class);
+    if (!side) throw new Error(`"${request.class}" is not a class of this study`);
+    if (this.closedForApproval.has(side))
+      throw new Error(`synthesis of ${request.class} has started; its snapshot stands`);
+    const known = this.steps.get(`generator/${request.class}`)?.snapshots ?? [];
+    if (!known.some((snapshot) => snapshot.sha256 === request.sha256))
+      throw new Error(
+        `no snapshot ${request.sha256} of ${request.class}; known: ${known.map((s) => s.sha256).join(', ') || 'none yet'}`,
+      );
+  }
+
+  private async approve({ class: className, sha256, by }: ApproveSnapshotRequest): Promise<StudyProgress> {
+    const side: ClassSide = this.known().study.classes.negative === className ? 'negative' : 'positive';
+    const decision: Decision = { type: 'approveSnapshot', side, sha256 };
+    this.decisions.push(decision);
+    await controlActivities(this.known().timeouts).recordDecision({
+      studyId: this.known().study.studyId,
+      decision,
+      by,
+    });
+    return this.progress();
+  }
+
+  /** The last approval counts. */
+  private approvedSha(side: ClassSide): string | undefined {
+    return this.decisions.flatMap((d) => (d.type === 'approveSnapshot' && d.side === side ? [d.sha256] : [])).at(-1);
+  }
+
+  private className(side: ClassSide): string {
+    return this.known().study.classes[side];
+  }
+
+  private known(): ResolvedStudy {
+    if (!this.resolved) throw ApplicationFailure.retryable('the study is not resolved yet');
+    return this.resolved;
+  }
+
+  private progress(): StudyProgress {
+    return {
+      studyId: this.resolved?.study.studyId ?? '',
+      stage: this.stage,
+      paused: this.paused,
+      awaiting: this.awaiting,
+      steps: [...this.steps.values()],
+      plan: this.plan,
+    };
+  }
+
+  private show(): void {
+    const lines = [`**Stage:** ${this.stage}`];
+    if (this.paused !== null) lines.push(`**Paused:** ${this.paused}`);
+    if (this.awaiting !== null) lines.push(`**Waiting for a person:** ${this.awaiting}`);
+    const rows = [...this.steps.values()].map(
+      (s) =>
+        `| ${s.step} | ${s.state} | ${s.done} / ${s.total} ${s.unit} | ${s.idleQueue ? `no worker polls ${s.idleQueue}` : s.detail} |`,
+    );
+    if (rows.length > 0)
+      lines.push(['| step | state | done | detail |', '| --- | --- | --- | --- |', ...rows].join('\n'));
+    setCurrentDetails(lines.join('\n\n'));
+  }
+}
