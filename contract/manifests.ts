@@ -119,6 +119,8 @@ export interface ClassifierManifest {
   /** Epoch (from 1) whose weights these are. */
   readonly epoch: number;
   readonly fingerprint: Fingerprint;
+  /** One line per segment that resumed on another fingerprint; empty when all ran on one. */
+  readonly fingerprintChanges: readonly string[];
 }
 
 /** A Frechet distance, never bare: what features, how many images, and what two halves of the reals give. */
@@ -156,6 +158,8 @@ export interface GeneratorManifest {
   readonly losses: readonly TickRecord[];
   readonly stopped: string | null;
   readonly fingerprint: Fingerprint;
+  /** One line per segment that resumed on another fingerprint; empty when all ran on one. */
+  readonly fingerprintChanges: readonly string[];
 }
 
 /** Means over one tick. */
