@@ -1,0 +1,33 @@
+import type { ReportInputs } from './report-inputs.ts';
+import { formatCount } from './format.ts';
+
+/** What a reader must not conclude from this study. */
+export function listLimits(inputs: ReportInputs): readonly string[] {
+  const { study, dataset, generators } = inputs;
+  const metric = generators.negative.floor.name;
+  const limits = [
+    'For research only. Not for clinical use: no figure here says how a model would do on patients.',
+    'Test images come from the same source as the training images; other devices, hospitals and patients were not tried.',
+    'Every interval and test speaks of these two fixed models. Another training run would give other models; that variation was not measured.',
+    dataset.splitUnit === 'group'
+      ? 'Groups are near-duplicate clusters found by image comparison, not patients: two views of one patient that look different can lie on both sides of the split.'
+      : 'The split is by image, so images of one patient, and near duplicates, can lie on both sides of it.',
+    'The operating point is the fixed probability 0.5; it was not tuned, and predictive values at another prevalence were not computed.',
+  ];
+  if (metric.startsWith('fid'))
+    limits.push(
+      'With few images a Frechet distance is biased upwards: compare it with its floor and between equal counts only.',
+    );
+  else
+    limits.push(
+      `The snapshot metric ${metric} is a Frechet distance in the features of this study's own real-trained classifier. It is not FID, cannot be compared with published values, and is circular after filtering by the same classifier.`,
+      'With few images a Frechet distance is biased upwards: compare it with its floor and between equal counts only.',
+    );
+  limits.push(
+    `The filter (${study.filter.rule}) keeps images that the real-trained classifier recognises; what the synthetic set lost in variety by this was not measured.`,
+    'No search for copies of training images among the synthetic ones was made: do not publish synthetic images as anonymous on the strength of this report.',
+    `Resolution is ${formatCount(study.image.resolution)} px and images were made square by ${study.image.fit === 'crop' ? 'cropping the centre' : 'padding'}: detail and margins were lost.`,
+    'Figures are reproducible to the byte on the same software, device and settings (see provenance), and within tolerances elsewhere.',
+  );
+  return limits;
+}
