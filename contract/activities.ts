@@ -223,6 +223,8 @@ export interface TrainGeneratorSegmentInput {
   readonly side: ClassSide;
   readonly dataset: RefTo<DatasetManifest>;
   readonly untilNimg: number;
+  /** Image count of the best snapshot so far: retention keeps its checkpoint. */
+  readonly bestNimg: number | null;
 }
 
 export interface GeneratorSegmentResult {

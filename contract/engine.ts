@@ -1,4 +1,3 @@
-import type { BlobRef } from './refs.ts';
 import type { ClassifierConfig, GeneratorConfig, Study } from './study.ts';
 import type { ClassSide, EpochRecord, Fingerprint, PerClass, SnapshotMetric, TickRecord } from './manifests.ts';
 
@@ -169,8 +168,24 @@ export interface EngineContext {
   readonly emit: (event: EngineEvent) => Promise<void>;
 }
 
-/** Where a blob lies on disk after download and verification. */
-export interface LocalBlob {
-  readonly ref: BlobRef;
-  readonly file: string;
+/** How an activity reaches the engine process of its worker. */
+export interface EngineRunner {
+  /**
+   * Runs one task in a warm engine process of the same `group`, or a fresh one. Aborting `signal` asks the task to end at the
+   * next iteration, leaving a checkpoint; the promise settles when it has.
+   * Rejects with the task's error (its `name` kept), or when the process died or gave no sign of life for too long.
+   */
+  readonly run: <T extends EngineTaskName>(
+    task: T,
+    input: EngineTasks[T]['input'],
+    options: {
+      readonly settings: EngineSettings;
+      readonly workDir: string;
+      readonly group: string;
+      readonly signal: AbortSignal;
+      /** study, workflow, activity and attempt, on every log line of the engine process. */
+      readonly labels: Readonly<Record<string, string | number>>;
+      readonly onEvent: (event: EngineEvent) => Promise<void>;
+    },
+  ) => Promise<EngineTasks[T]['output']>;
 }

@@ -18,6 +18,9 @@ export const trainingFileKey = (studyId: string, training: string, sha256: strin
 /** Result of one finished shard or measurement of a study, found again after a reset or restart. */
 export const memoKey = (studyId: string, key: string): string => `studies/${studyId}/memo/${key}.json`;
 export const decisionsKey = (studyId: string): string => `studies/${studyId}/decisions.json`;
+/** One attempt of one activity; assembled into run.json when the report is placed. */
+export const runEntryKey = (studyId: string, name: string): string => `studies/${studyId}/run/${name}.json`;
+export const runEntriesPrefix = (studyId: string): string => `studies/${studyId}/run/`;
 export const runKey = (studyId: string): string => `studies/${studyId}/run.json`;
 export const reportKey = (studyId: string, file: string): string => `studies/${studyId}/report/${file}`;
 export const testLedgerKey = (studyId: string): string => `studies/${studyId}/test-ledger.json`;

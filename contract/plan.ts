@@ -61,3 +61,16 @@ export function planSeedShards(
     shards.push({ firstSeed: first, lastSeed: Math.min(first + size - 1, lastSeed) });
   return shards;
 }
+
+/** Parameters of G and D together, about (within a few percent): for the preflight only, the networks count exactly. */
+export function estimateGeneratorParameters(study: Study): number {
+  const { fmapBase, fmapMax, latentSize, mappingLayers } = study.generator;
+  const maps = (side: number): number => Math.min(fmapMax, Math.floor((2 * fmapBase) / side));
+  let count = mappingLayers * latentSize ** 2;
+  for (let side = 4; side <= study.image.resolution; side *= 2) {
+    const [below, here] = [maps(side / 2), maps(side)];
+    // Two 3x3 convolutions each in G and D, G's style affines, D's 1x1 skip.
+    count += 9 * (side > 4 ? below * here + here * here : here * here) * 2 + 3 * latentSize * here + below * here;
+  }
+  return count + 16 * maps(4) ** 2;
+}

@@ -50,4 +50,5 @@ export const nonRetryableErrorTypes = [
   'WeightsError',
   'DivergedError',
   'NotFoundError',
+  'CorruptObjectError',
 ] as const;

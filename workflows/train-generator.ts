@@ -101,7 +101,13 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
       await steps.report({ done: nimg / 1000, total: target() / 1000 });
       const untilNimg = segmentEnd;
       const segment = await steps.interruptible(() =>
-        gpu.trainGeneratorSegment({ study: { ...study, generator: config() }, side, dataset, untilNimg }),
+        gpu.trainGeneratorSegment({
+          study: { ...study, generator: config() },
+          side,
+          dataset,
+          untilNimg,
+          bestNimg: lowest(metrics),
+        }),
       );
       if (segment === null) continue;
       nimg = segment.nimg;
@@ -141,6 +147,12 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
   finished = true;
   await condition(allHandlersFinished);
   return manifest;
+}
+
+/** Image count of the lowest metric so far. */
+function lowest(metrics: ReadonlyMap<number, SnapshotMetric>): number | null {
+  const ranked = [...metrics].sort(([, a], [, b]) => a.value - b.value);
+  return ranked[0]?.[0] ?? null;
 }
 
 function queueOf({ resolved, side }: TrainGeneratorInput): string {

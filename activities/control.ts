@@ -1,0 +1,183 @@
+import { createHash } from 'node:crypto';
+import type { ControlActivities, Decision, PublishGeneratorInput, StepIdentity } from '../contract/activities.ts';
+import { canonicalJson } from '../contract/canonical-json.ts';
+import {
+  decisionsKey,
+  releasedModelsKey,
+  resultKey,
+  stepKey,
+  trainingHeadKey,
+} from '../contract/keys.ts';
+import type {
+  ClassifierManifest,
+  DatasetManifest,
+  FilteredSetManifest,
+  GeneratorManifest,
+  Snapshot,
+  SyntheticSetManifest,
+} from '../contract/manifests.ts';
+import { classifierInputSize } from '../contract/plan.ts';
+import type { BlobRef } from '../contract/refs.ts';
+import type { TimeoutProfileName } from '../contract/timeouts.ts';
+import { classifierStateSchema, generatorStateSchema } from '../contract/training-state.ts';
+import { NotFoundError } from '../lib/errors.ts';
+import { getManifest, putManifest } from '../lib/storage/blobs.ts';
+import type { ObjectStore } from '../lib/storage/object-store.ts';
+import { readPointer, updatePointer } from '../lib/storage/pointer.ts';
+import { readHead } from '../lib/storage/training-head.ts';
+import { planStudy } from './preflight.ts';
+import { pinStudy, readStudy } from './study-record.ts';
+
+export interface ControlDeps {
+  readonly store: ObjectStore;
+  readonly timeouts: TimeoutProfileName;
+  /** Queues among these that no worker polls. */
+  readonly findIdleQueues: (queues: readonly string[]) => Promise<readonly string[]>;
+  /** Free bytes where the store keeps its data, if that can be seen. */
+  readonly freeBytes: () => Promise<number | null>;
+}
+
+/** Raised when a change of the code changes what a step computes: finished steps of older code are then not reused. */
+const resultVersion = 1;
+
+interface FinishedStep {
+  readonly identity: string;
+  readonly manifest: { readonly kind: string } & BlobRef;
+}
+
+const sha256 = (value: unknown): string => createHash('sha256').update(canonicalJson(value)).digest('hex');
+
+/** Second-long work on the store and on Temporal, for queue `control`. */
+export function createControlActivities(deps: ControlDeps): ControlActivities {
+  const { store } = deps;
+  return {
+    resolveStudy: (input) => pinStudy(store, { ...input, timeouts: deps.timeouts }),
+    preflightStudy: ({ resolved }) => planStudy(resolved, deps),
+    findIdleQueues: ({ queues }) => deps.findIdleQueues(queues),
+    findStep: (identity) => findStep(store, identity),
+
+    finishStep: async ({ studyId, step, key, manifest }) => {
+      const [identity, full] = splitKey(key);
+      const finished: FinishedStep = { identity, manifest };
+      await updatePointer(store, stepKey(studyId, step), () => finished);
+      await updatePointer<FinishedStep>(store, resultKey(full), (present) => present ?? finished);
+    },
+
+    recordDecision: async ({ studyId, decision, by }) => {
+      await updatePointer<{ decisions: readonly (Decision & { by: string })[] }>(
+        store,
+        decisionsKey(studyId),
+        (present) => {
+          const decisions = present?.decisions ?? [];
+          const known = decisions.some((other) => canonicalJson(other) === canonicalJson({ ...decision, by }));
+          return { decisions: known ? decisions : [...decisions, { ...decision, by }] };
+        },
+      );
+    },
+
+    publishClassifier: async ({ studyId, variant }) => {
+      const { study } = await readStudy(store, studyId);
+      const key = trainingHeadKey(studyId, `classifier/${variant}`);
+      const state = classifierStateSchema.parse((await readHead(store, key))?.state);
+      if (!state.finished || !state.weights || !state.images || !state.fingerprint || state.parameters === null)
+        throw new NotFoundError(`${key} (finished training)`);
+      const manifest: ClassifierManifest = {
+        kind: 'classifier',
+        variant,
+        config: study.classifier,
+        inputSize: classifierInputSize(study),
+        parameters: state.parameters,
+        pretrained: study.classifier.weights !== null,
+        images: state.images,
+        weights: state.weights,
+        history: state.history,
+        epoch: state.weightsEpoch,
+        fingerprint: state.fingerprint,
+        fingerprintChanges: state.fingerprintChanges,
+      };
+      return await putManifest(store, manifest);
+    },
+
+    publishGenerator: (input) => publishGenerator(store, input),
+    publishSyntheticSet: ({ manifest }) =>
+      putManifest<SyntheticSetManifest>(store, { kind: 'syntheticSet', ...manifest }),
+    listSyntheticShards: async ({ synthetic }) => (await getManifest<SyntheticSetManifest>(store, synthetic)).shards,
+    listSnapshots: async ({ generator }) => (await getManifest<GeneratorManifest>(store, generator)).snapshots,
+    describeFilteredSet: async ({ filtered }) => {
+      const { degenerate, classes } = await getManifest<FilteredSetManifest>(store, filtered);
+      const { negative, positive } = classes;
+      return {
+        degenerate,
+        accepted: { negative: negative.accepted, positive: positive.accepted },
+        candidates: { negative: negative.candidates, positive: positive.candidates },
+      };
+    },
+    countImages: async ({ dataset }) => {
+      const { counts } = await getManifest<DatasetManifest>(store, dataset);
+      const total = (side: 'negative' | 'positive'): number =>
+        counts.train[side] + counts.validation[side] + counts.test[side];
+      return { negative: total('negative'), positive: total('positive') };
+    },
+    releaseModels: async ({ studyId, models, evaluation }) => {
+      await updatePointer(store, releasedModelsKey(studyId), () => ({ models, evaluation }));
+    },
+  };
+}
+
+/** `identity`, which leaves out what ran the step, and the full key, which does not. */
+const splitKey = (key: string): [string, string] => {
+  const [identity = '', full = ''] = key.split('.');
+  return [identity, full];
+};
+
+/**
+ * A finished step of this study counts whatever ran it (the report names a change); one of another study only if it was
+ * computed on the same fingerprint.
+ */
+async function findStep(
+  store: ObjectStore,
+  { studyId, step, config, inputs, fingerprint, reuse }: StepIdentity,
+): ReturnType<ControlActivities['findStep']> {
+  const parts = { resultVersion, step, config, inputs };
+  const identity = sha256(parts);
+  const full = sha256({ ...parts, fingerprint });
+  const key = `${identity}.${full}`;
+  const own = await readPointer<FinishedStep>(store, stepKey(studyId, step));
+  if (own?.value.identity === identity) return { key, manifest: own.value.manifest, reused: false };
+  const other = reuse ? await readPointer<FinishedStep>(store, resultKey(full)) : null;
+  return { key, manifest: other?.value.manifest ?? null, reused: other !== null };
+}
+
+async function publishGenerator(
+  store: ObjectStore,
+  input: PublishGeneratorInput,
+): ReturnType<ControlActivities['publishGenerator']> {
+  const { studyId, side, className, config, metrics, floor, stopped } = input;
+  const key = trainingHeadKey(studyId, `generator/${className}`);
+  const state = generatorStateSchema.parse((await readHead(store, key))?.state);
+  if (!state.parameters || !state.realsGrid || !state.fingerprint) throw new NotFoundError(`${key} (finished training)`);
+  const measured = new Map(metrics.map(({ nimg, metric }) => [nimg, metric]));
+  const snapshots: Snapshot[] = state.snapshots.map(({ nimg, weights, grid }) => ({
+    nimg,
+    weights,
+    grid,
+    metric: measured.get(nimg) ?? null,
+  }));
+  return await putManifest<GeneratorManifest>(store, {
+    kind: 'generator',
+    side,
+    className,
+    config,
+    parameters: state.parameters,
+    images: state.images,
+    nimg: state.nimg,
+    snapshots,
+    floor,
+    reals: state.realsGrid,
+    events: state.events,
+    losses: state.ticks,
+    stopped,
+    fingerprint: state.fingerprint,
+    fingerprintChanges: state.fingerprintChanges,
+  });
+}

@@ -1,0 +1,199 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { Context } from '@temporalio/activity';
+import type { GpuActivities } from '../contract/activities.ts';
+import { canonicalJson } from '../contract/canonical-json.ts';
+import type { EngineEvent, EngineRunner, EngineSettings, EngineTaskName, EngineTasks } from '../contract/engine.ts';
+import { testLedgerKey } from '../contract/keys.ts';
+import {
+  classSides,
+  type ClassSide,
+  type DatasetManifest,
+  type Fingerprint,
+  type Prediction,
+  type ShardEntry,
+  type SyntheticShard,
+} from '../contract/manifests.ts';
+import type { Study } from '../contract/study.ts';
+import { getManifest, putBlob } from '../lib/storage/blobs.ts';
+import type { ObjectStore } from '../lib/storage/object-store.ts';
+import { updatePointer } from '../lib/storage/pointer.ts';
+import { activityLabels, beating, withWorkDir } from './activity-support.ts';
+import {
+  fetchClassifier,
+  fetchGenerator,
+  fetchShards,
+  jsonLines,
+  parseJsonLines,
+  uploadShard,
+  type LocalDeps,
+} from './local-inputs.ts';
+import { memoized } from './memo.ts';
+import { trainClassifierSegment, trainGeneratorSegment } from './training.ts';
+
+export interface GpuDeps extends LocalDeps {
+  readonly engine: EngineRunner;
+}
+
+/** TensorFlow work, for `gpu` queues: inputs to files, the engine process computes, outputs to the store. */
+export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFingerprint: () => Fingerprint | null } {
+  const { store } = deps;
+  const fingerprints = new Map<string, Fingerprint>();
+  let lastFingerprint: Fingerprint | null = null;
+
+  /** Asked once per worker and settings: it cannot change while the worker lives. */
+  const fingerprintOf = async (settings: EngineSettings): Promise<Fingerprint> => {
+    const key = `${settings.execution}/${settings.precision}`;
+    const fingerprint = fingerprints.get(key) ?? (await infer(deps, 'describeEngine', settings, () => ({})));
+    fingerprints.set(key, fingerprint);
+    lastFingerprint = fingerprint;
+    return fingerprint;
+  };
+  const training = { ...deps, fingerprintOf };
+
+  return {
+    lastFingerprint: () => lastFingerprint,
+    describeEngine: (settings) => beating(() => fingerprintOf(settings)),
+    trainGeneratorSegment: (input) => trainGeneratorSegment(training, input),
+    trainClassifierSegment: (input) => trainClassifierSegment(training, input),
+
+    measureSnapshot: async ({ study, side, dataset, classifier, weights }) =>
+      await beating(async () => {
+        const settings = settingsOf(study);
+        const { studyId, seed, image, snapshotMetric } = study;
+        const identity = {
+          activity: 'measureSnapshot',
+          parts: [side, dataset, classifier, weights, snapshotMetric.fakes, seed, networkOf(study), image],
+          fingerprint: await fingerprintOf(settings),
+        };
+        return await memoized(store, { studyId, identity }, () =>
+          infer(deps, 'measureSnapshot', settings, async () => ({
+            extractor: await fetchClassifier(deps, classifier, image.channels),
+            extractorName: 'fd.irv2-real',
+            reals: await fetchShards(deps, (await getManifest<DatasetManifest>(store, dataset)).training.train[side]),
+            generator: weights === null ? null : await fetchGenerator(deps, study, weights),
+            fakes: snapshotMetric.fakes,
+            seed,
+          })),
+        );
+      }),
+
+    synthesizeShard: async ({ study, side, weights, firstSeed, lastSeed }) =>
+      await beating(async (): Promise<SyntheticShard> => {
+        const settings = settingsOf(study);
+        const fingerprint = await fingerprintOf(settings);
+        const { psi, batchSize } = study.synthesis;
+        const className = study.classes[side];
+        const provenance = {
+          generator: createHash('sha256')
+            .update(canonicalJson([study.generator, study.image]))
+            .digest('hex'),
+          snapshot: weights.sha256,
+          software: `echoforge ${fingerprint.release}`,
+        };
+        const identity = {
+          activity: 'synthesizeShard',
+          parts: [side, className, provenance, psi, batchSize, firstSeed, lastSeed],
+          fingerprint,
+        };
+        const synthesize = async (): Promise<SyntheticShard> =>
+          await withWorkDir(deps.workDir, async (workDir) => {
+            const made = await infer(
+              deps,
+              'synthesizeShard',
+              settings,
+              async () => ({
+                generator: await fetchGenerator(deps, study, weights),
+                ...{ side, className, psi, firstSeed, lastSeed, batchSize, provenance },
+              }),
+              workDir,
+            );
+            return { firstSeed, lastSeed, shard: await uploadShard(store, made) };
+          });
+        return await memoized(store, { studyId: study.studyId, identity }, synthesize);
+      }),
+
+    scoreShard: async ({ study, side, classifier, shard }) =>
+      await beating(async () => {
+        const settings = settingsOf(study);
+        const fingerprint = await fingerprintOf(settings);
+        const identity = { activity: 'scoreShard', parts: [side, classifier, shard], fingerprint };
+        return await memoized(store, { studyId: study.studyId, identity }, async () => {
+          const { scores } = await infer(deps, 'scoreShards', settings, async () => ({
+            model: await fetchClassifier(deps, classifier, study.image.channels),
+            shards: await fetchShards(deps, [shard.shard]),
+          }));
+          return { ...shard, scores: await putBlob(store, jsonLines(scores)), accepted: countAccepted(scores, side) };
+        });
+      }),
+
+    predictTestSet: async ({ studyId, precision, execution, channels, classifier, test, dataset }) =>
+      await beating(async () => {
+        const perClass = test ?? (dataset ? (await getManifest<DatasetManifest>(store, dataset)).test : null);
+        if (!perClass) throw new TypeError('predictTestSet expects test shards or a dataset, got neither');
+        const refs = classSides.flatMap((side) => perClass[side]);
+        await enterLedger(store, studyId, { classifier: classifier.sha256, shards: refs.map((ref) => ref.index.sha256) });
+        const shards = await fetchShards(deps, refs);
+        const { scores } = await infer(deps, 'scoreShards', { precision, execution }, async () => ({
+          model: await fetchClassifier(deps, classifier, channels),
+          shards,
+        }));
+        const entries: ShardEntry[] = [];
+        for (const { indexFile } of shards) entries.push(...parseJsonLines<ShardEntry>(await readFile(indexFile)));
+        const predictions = entries.map(({ member, side, groupId }, i): Prediction => {
+          const score = scores[i];
+          if (score?.member !== member)
+            throw new Error(`scores and index disagree at image ${i}: ${score?.member} and ${member}`);
+          return { member, side, groupId, probability: score.probability };
+        });
+        return await putBlob(store, jsonLines(predictions));
+      }),
+  };
+}
+
+/** One short task on the engine process for inference, beating with its progress. */
+async function infer<T extends EngineTaskName>(
+  deps: GpuDeps,
+  task: T,
+  settings: EngineSettings,
+  input: () => EngineTasks[T]['input'] | Promise<EngineTasks[T]['input']>,
+  workDir: string = deps.workDir,
+): Promise<EngineTasks[T]['output']> {
+  const onEvent = (event: EngineEvent): Promise<void> => {
+    if (event.type === 'progress') Context.current().heartbeat(event);
+    return Promise.resolve();
+  };
+  return await deps.engine.run(task, await input(), {
+    settings,
+    workDir,
+    group: 'inference',
+    signal: Context.current().cancellationSignal,
+    labels: activityLabels(),
+    onEvent,
+  });
+}
+
+const settingsOf = ({ precision, execution }: Study): EngineSettings => ({ precision, execution });
+
+/** The part of the generator's configuration that shapes its synthesis network. */
+function networkOf({ generator }: Study): Readonly<Record<string, string | number>> {
+  const { config, fmapBase, fmapMax, latentSize, mappingLayers } = generator;
+  return { config, fmapBase, fmapMax, latentSize, mappingLayers };
+}
+
+/** Argmax of two classes: the positive class wins above one half. */
+const countAccepted = (scores: readonly { readonly probability: number }[], side: ClassSide): number =>
+  scores.filter(({ probability }) => probability > 0.5 === (side === 'positive')).length;
+
+/** Every opening of the test set is on record, before it happens. */
+async function enterLedger(
+  store: ObjectStore,
+  studyId: string,
+  what: { readonly classifier: string; readonly shards: readonly string[] },
+): Promise<void> {
+  const { workflowExecution, attempt } = Context.current().info;
+  const row = { at: new Date().toISOString(), workflowId: workflowExecution?.workflowId ?? '', attempt, ...what };
+  await updatePointer<{ rows: readonly unknown[] }>(store, testLedgerKey(studyId), (present) => ({
+    rows: [...(present?.rows ?? []), row],
+  }));
+}

@@ -1,0 +1,105 @@
+import { totalmem } from 'node:os';
+import type { ResolvedStudy, StudyPlan } from '../contract/activities.ts';
+import { classSides, type ClassSide, type DatasetImport, type PerClass } from '../contract/manifests.ts';
+import { estimateGeneratorParameters, planSegments, snapshotNimgs, totalNimgOf } from '../contract/plan.ts';
+import type { Study } from '../contract/study.ts';
+import { ConfigurationError, DatasetError } from '../lib/errors.ts';
+import { getManifest } from '../lib/storage/blobs.ts';
+import type { ControlDeps } from './control.ts';
+
+/**
+ * Looks before a long study starts: are the class folders there, is a worker on every queue, does it fit the disk. What
+ * only costs time (an idle queue) is a warning; what cannot end well is an error.
+ * @throws DatasetError, ConfigurationError.
+ */
+export async function planStudy(
+  { study, source }: ResolvedStudy,
+  { store, findIdleQueues, freeBytes }: Pick<ControlDeps, 'store' | 'findIdleQueues' | 'freeBytes'>,
+): Promise<StudyPlan> {
+  const images = countSources(study, await getManifest<DatasetImport>(store, source));
+  refuseMissingNetworks(study);
+  const estimatedBytes = estimateBytes(study, images);
+  const free = await freeBytes();
+  if (free !== null && free < estimatedBytes)
+    throw new ConfigurationError(
+      `the study needs about ${gigabytes(estimatedBytes)} GB in the store, ${gigabytes(free)} GB are free; ` +
+        'free some space (npm run clean), use another disk (ECHOFORGE_HOME), or lower synthesis.imagesPerClass',
+    );
+  const queues = [...new Set(planSteps(study).map(({ queue }) => queue))];
+  const idle = await findIdleQueues(queues);
+  const warnings = idle.map((queue) => `no worker polls queue ${queue}; its steps wait until one does`);
+  const trainingBytes = 4 * estimateGeneratorParameters(study) * 10;
+  if (trainingBytes > 0.8 * totalmem())
+    warnings.push(`training needs about ${gigabytes(trainingBytes)} GB of memory, this host has ${gigabytes(totalmem())}`);
+  return { steps: planSteps(study), images, estimatedBytes, warnings };
+}
+
+/** Source files per class. @throws DatasetError when a class folder is missing or a folder is neither class nor ignored. */
+function countSources(study: Study, source: DatasetImport): PerClass<number> {
+  const folders = new Map<string, number>();
+  for (const { path } of source.files) {
+    const folder = path.split('/')[0] ?? '';
+    if (path.includes('/')) folders.set(folder, (folders.get(folder) ?? 0) + 1);
+  }
+  const known = [study.classes.negative, study.classes.positive, ...study.ignore];
+  const unknown = [...folders.keys()].filter((folder) => !known.includes(folder));
+  if (unknown.length > 0)
+    throw new DatasetError(
+      `dataset ${study.dataset.name} has folders that are neither a class nor ignored: ${unknown.join(', ')}; ` +
+        'name them in "classes" or list them in "ignore"',
+    );
+  const count = (side: ClassSide): number => folders.get(study.classes[side]) ?? 0;
+  for (const side of classSides)
+    if (count(side) < study.prepare.minImagesPerClass)
+      throw new DatasetError(
+        `class folder "${study.classes[side]}" of dataset ${study.dataset.name} holds ${count(side)} files, ` +
+          `at least ${study.prepare.minImagesPerClass} are needed (prepare.minImagesPerClass)`,
+      );
+  return { negative: count('negative'), positive: count('positive') };
+}
+
+function refuseMissingNetworks(study: Study): void {
+  if (study.snapshotMetric.extractor === 'inception-2015' || study.snapshotMetric.inceptionWeights !== null)
+    throw new ConfigurationError(
+      'the 2015 Inception network is not part of this release; leave snapshotMetric.extractor at "auto" without ' +
+        'inceptionWeights: snapshots are then measured as fd.irv2-real',
+    );
+}
+
+function planSteps(study: Study): StudyPlan['steps'] {
+  const { queues, generator, classifier, synthesis, image, classes } = study;
+  const segments = planSegments(generator, image.resolution, 0).length;
+  const snapshots = snapshotNimgs(generator, image.resolution).length;
+  const queueOf = (side: ClassSide): string =>
+    typeof queues.trainGenerator === 'string' ? queues.trainGenerator : queues.trainGenerator[side];
+  const training = `up to ${classifier.epochs} epochs`;
+  const generatorDetail = `${totalNimgOf(generator) / 1000} kimg, ${segments} segments, ${snapshots} snapshots`;
+  return [
+    { step: 'dataset', queue: queues.prepareDataset, detail: `${image.resolution} px, ${image.channels} channel(s)` },
+    { step: 'classifier/real', queue: queues.trainClassifier, detail: training },
+    ...classSides.map((side) => ({ step: `generator/${classes[side]}`, queue: queueOf(side), detail: generatorDetail })),
+    ...classSides.map((side) => ({
+      step: `synthesis/${classes[side]}`,
+      queue: queues.synthesize,
+      detail: `${synthesis.imagesPerClass} images, psi ${synthesis.psi}`,
+    })),
+    { step: 'filter', queue: queues.filterSynthetic, detail: study.filter.rule },
+    { step: 'classifier/synthetic', queue: queues.trainClassifier, detail: training },
+    { step: 'evaluation', queue: queues.evaluateModels, detail: `margin ${study.evaluation.margin}` },
+    { step: 'report', queue: queues.publishReport, detail: 'report.html, results.json' },
+  ];
+}
+
+/** What the study adds to the store: checkpoints kept at once, snapshots, images. Rounded up, not exact. */
+function estimateBytes(study: Study, images: PerClass<number>): number {
+  const { generator, image, synthesis } = study;
+  const parameters = estimateGeneratorParameters(study);
+  const snapshots = snapshotNimgs(generator, image.resolution).length;
+  const checkpoint = 4 * parameters * 4; // G, D, the EMA copy and two Adam moments each
+  const pixels = image.resolution ** 2 * image.channels;
+  const perTraining = checkpoint * (4 + snapshots / 10) + snapshots * (2 * parameters + 32 * pixels);
+  const candidates = study.filter.maxCandidates ?? synthesis.imagesPerClass;
+  return Math.ceil(2 * perTraining + (images.negative + images.positive + 2 * candidates) * pixels);
+}
+
+const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);

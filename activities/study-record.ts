@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+import type { Decision, ResolvedStudy } from '../contract/activities.ts';
+import { canonicalJson } from '../contract/canonical-json.ts';
+import { decisionsKey, importHeadKey, studyKey } from '../contract/keys.ts';
+import type { DatasetImport, RefTo } from '../contract/manifests.ts';
+import { identityOf, resolveStudyFile, StudyFileError } from '../contract/resolve-study.ts';
+import type { Study } from '../contract/study.ts';
+import type { TimeoutProfileName } from '../contract/timeouts.ts';
+import { ConfigurationError, DatasetError, NotFoundError } from '../lib/errors.ts';
+import type { ObjectStore } from '../lib/storage/object-store.ts';
+import { createPointer, readPointer } from '../lib/storage/pointer.ts';
+
+/** What `studies/<id>/study.json` pins: the configuration that decides bytes, and the import that the study began with. */
+interface StudyRecord {
+  readonly study: Study;
+  readonly source: RefTo<DatasetImport>;
+}
+
+/**
+ * Resolves the study file and pins it under its studyId; the same study started again gets its pinned import and its
+ * earlier decisions.
+ * @throws StudyFileError, DatasetError when the dataset was never imported, ConfigurationError when the studyId belongs to
+ *   another configuration.
+ */
+export async function pinStudy(
+  store: ObjectStore,
+  { file, workflowId, timeouts }: { file: unknown; workflowId: string; timeouts: TimeoutProfileName },
+): Promise<ResolvedStudy> {
+  const study = resolveStudyFile(withStudyId(file, workflowId));
+  if (workflowId !== `study/${study.studyId}`)
+    throw new StudyFileError([
+      { path: 'studyId', message: `expected the workflow id study/${study.studyId}, got ${workflowId}` },
+    ]);
+  const record = await createOrRead(store, study);
+  const decisions = await readPointer<{ decisions: readonly (Decision & { by: string })[] }>(
+    store,
+    decisionsKey(study.studyId),
+  );
+  return {
+    study,
+    configSha256: createHash('sha256').update(canonicalJson(identityOf(study))).digest('hex'),
+    source: record.source,
+    // Who decided stays in the store: it changes no byte of the result.
+    decisions: (decisions?.value.decisions ?? []).map(({ by, ...decision }) => decision),
+    timeouts,
+  };
+}
+
+/** @throws NotFoundError when no study of this id was ever started. */
+export async function readStudy(store: ObjectStore, studyId: string): Promise<StudyRecord> {
+  const record = await readPointer<StudyRecord>(store, studyKey(studyId));
+  if (!record) throw new NotFoundError(studyKey(studyId));
+  return record.value;
+}
+
+/** A file without studyId takes it from the workflow id. */
+function withStudyId(file: unknown, workflowId: string): unknown {
+  const id = /^study\/([^/]+)$/.exec(workflowId)?.[1];
+  const isObject = typeof file === 'object' && file !== null && !Array.isArray(file);
+  return isObject && id !== undefined && !('studyId' in file) ? { studyId: id, ...file } : file;
+}
+
+async function createOrRead(store: ObjectStore, study: Study): Promise<StudyRecord> {
+  const key = studyKey(study.studyId);
+  const present = await readPointer<StudyRecord>(store, key);
+  if (present) {
+    refuseChange(present.value.study, study);
+    return present.value;
+  }
+  const head = await readPointer<RefTo<DatasetImport>>(store, importHeadKey(study.dataset.name));
+  if (!head) {
+    const known: string[] = [];
+    for await (const { key: other } of store.list('datasets/')) known.push(other.split('/')[1] ?? other);
+    throw new DatasetError(
+      `expected an imported dataset "${study.dataset.name}", found ${known.length > 0 ? known.join(', ') : 'none'}; ` +
+        `run: echoforge import DIR --name ${study.dataset.name}`,
+    );
+  }
+  const record: StudyRecord = { study, source: head.value };
+  await createPointer(store, key, record);
+  // Somebody may have been first; what is stored counts.
+  const stored = await readStudy(store, study.studyId);
+  refuseChange(stored.study, study);
+  return stored;
+}
+
+function refuseChange(pinned: Study, wanted: Study): void {
+  const fields = differingFields(identityOf(pinned), identityOf(wanted));
+  if (fields.length === 0) return;
+  throw new ConfigurationError(
+    `study ${wanted.studyId} was started with another configuration; it differs in ${fields.join(', ')}. ` +
+      'Give the changed study another studyId, or start it again with the configuration it had.',
+  );
+}
+
+/** Paths of the leaves that differ, e.g. `generator.totalKimg`. */
+export function differingFields(a: unknown, b: unknown, path = ''): string[] {
+  if (canonicalJson(a ?? null) === canonicalJson(b ?? null)) return [];
+  if (!isRecord(a) || !isRecord(b)) return [`${path} (${JSON.stringify(a)} -> ${JSON.stringify(b)})`];
+  const names = [...new Set([...Object.keys(a), ...Object.keys(b)])].sort();
+  return names.flatMap((name) => differingFields(a[name], b[name], path === '' ? name : `${path}.${name}`));
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { z } from 'zod';
+import { canonicalJson } from '../contract/canonical-json.ts';
+import { trainingFileKey, trainingHeadKey } from '../contract/keys.ts';
+import type { Fingerprint } from '../contract/manifests.ts';
+import type { BlobRef } from '../contract/refs.ts';
+import type { ClassifierState, GeneratorState } from '../contract/training-state.ts';
+import { downloadObject, hashFile, putBlobFile } from '../lib/storage/blobs.ts';
+import { advanceHead, claimHead } from '../lib/storage/training-head.ts';
+import type { LocalDeps } from './local-inputs.ts';
+
+type Common = Pick<GeneratorState & ClassifierState, 'checkpoint' | 'kept' | 'complete' | 'events'>;
+
+/** One claimed training: its state, and the only ways to move it. */
+export interface Training<S> {
+  readonly name: string;
+  readonly state: () => S;
+  /** Downloads the checkpoint to go on from; null when there is none yet. */
+  readonly fetchCheckpoint: (workDir: string) => Promise<string | null>;
+  /** Blobs first, the pointer last, then retention. `next` makes the new state from the uploaded parts. */
+  readonly commit: (
+    event: { readonly checkpointFile: string; readonly eventsFile: string | null; readonly complete: boolean },
+    position: { readonly at: number; readonly best: number | null; readonly snapshot: number | null },
+    next: (common: Common) => Promise<S>,
+  ) => Promise<void>;
+  readonly move: (state: S) => Promise<void>;
+}
+
+/**
+ * Claims a training for this attempt: from here on an older attempt that comes back cannot move it.
+ * @throws ConfigurationError when the stored training has another configuration.
+ */
+export async function openTraining<S extends GeneratorState | ClassifierState>(
+  { store }: LocalDeps,
+  options: {
+    readonly studyId: string;
+    readonly name: string;
+    readonly configSha256: string;
+    readonly schema: z.ZodType<S>;
+    readonly initial: S;
+    readonly fingerprint: Fingerprint;
+  },
+): Promise<Training<S>> {
+  const { studyId, name, configSha256, schema, initial, fingerprint } = options;
+  const key = trainingHeadKey(studyId, name);
+  const fileKey = (sha256: string): string => trainingFileKey(studyId, name, sha256);
+  const owner = `${hostname()}/${process.pid}`;
+  let claim = await claimHead({ store, key, owner, configSha256, nonce: randomBytes(8).toString('hex'), initial });
+  let state = nowOn(schema.parse(claim.state), fingerprint);
+
+  const move = async (next: S): Promise<void> => {
+    claim = await advanceHead(claim, next);
+    state = next;
+  };
+  return {
+    name,
+    state: () => state,
+    move,
+    fetchCheckpoint: async (workDir) => {
+      if (state.checkpoint === null) return null;
+      const file = join(workDir, 'resume.safetensors');
+      await downloadObject(store, { key: fileKey(state.checkpoint.sha256), ref: state.checkpoint, file });
+      return file;
+    },
+    commit: async ({ checkpointFile, eventsFile, complete }, position, next) => {
+      const checkpoint = await hashFile(checkpointFile);
+      await store.putFile(fileKey(checkpoint.sha256), checkpointFile);
+      const events = eventsFile === null ? [] : [await putBlobFile(store, eventsFile)];
+      const written = { at: position.at, file: checkpoint, snapshot: position.snapshot };
+      const { kept, dropped } = planRetention([...state.kept, written], position.best);
+      await move(await next({ checkpoint, kept, complete, events: [...state.events, ...events] }));
+      // The pointer names no dropped file any more; one that is left behind by a kill costs space only.
+      for (const { sha256 } of dropped) await store.delete(fileKey(sha256)).catch(() => undefined);
+    },
+  };
+}
+
+/** Records the fingerprint that goes on with the training, and that it changed if it did. */
+function nowOn<S extends GeneratorState | ClassifierState>(state: S, fingerprint: Fingerprint): S {
+  if (state.fingerprint === null) return { ...state, fingerprint };
+  const names = Object.keys(fingerprint) as (keyof Fingerprint)[]; // the schema has exactly these keys
+  const changed = names.filter((name) => canonicalJson(state.fingerprint?.[name]) !== canonicalJson(fingerprint[name]));
+  if (changed.length === 0) return state;
+  const at = 'nimg' in state ? `${state.nimg / 1000} kimg` : `epoch ${state.epoch}`;
+  const what = changed.map((name) => `${name} ${state.fingerprint?.[name] ?? ''} -> ${fingerprint[name] ?? ''}`);
+  return { ...state, fingerprint, fingerprintChanges: [...state.fingerprintChanges, `${at}: ${what.join(', ')}`] };
+}
+
+interface Kept {
+  readonly at: number;
+  readonly file: BlobRef;
+  /** Ordinal of the snapshot that was made with this checkpoint, from 0; null when none was. */
+  readonly snapshot: number | null;
+}
+
+/** Checkpoints to keep: the last two, the best by metric, every tenth snapshot. */
+export function planRetention(files: readonly Kept[], best: number | null): { kept: Kept[]; dropped: BlobRef[] } {
+  const kept = files.filter(
+    ({ at, snapshot }, i) => i >= files.length - 2 || (snapshot !== null && (at === best || snapshot % 10 === 0)),
+  );
+  const names = new Set(kept.map(({ file }) => file.sha256));
+  return { kept, dropped: files.map(({ file }) => file).filter(({ sha256 }) => !names.has(sha256)) };
+}

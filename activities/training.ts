@@ -1,0 +1,203 @@
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Context } from '@temporalio/activity';
+import type {
+  ClassifierSegmentResult,
+  GeneratorSegmentResult,
+  TrainClassifierSegmentInput,
+  TrainGeneratorSegmentInput,
+} from '../contract/activities.ts';
+import { canonicalJson } from '../contract/canonical-json.ts';
+import type { EngineEvent, EngineRunner, EngineSettings, EngineTasks, LocalShard } from '../contract/engine.ts';
+import type {
+  DatasetManifest,
+  FilteredSetManifest,
+  Fingerprint,
+  PerClass,
+  ShardRef,
+} from '../contract/manifests.ts';
+import { classifierInputSize } from '../contract/plan.ts';
+import {
+  classifierStateSchema,
+  generatorStateSchema,
+  newClassifierState,
+  newGeneratorState,
+  type ClassifierState,
+  type GeneratorState,
+} from '../contract/training-state.ts';
+import { getManifest, putBlobFile } from '../lib/storage/blobs.ts';
+import { activityLabels, shutdownFailure, stoppedByWorkflow, withWorkDir } from './activity-support.ts';
+import { fetchShards, type LocalDeps } from './local-inputs.ts';
+import { openTraining } from './training-session.ts';
+
+export interface TrainingDeps extends LocalDeps {
+  readonly engine: EngineRunner;
+  readonly fingerprintOf: (settings: EngineSettings) => Promise<Fingerprint>;
+}
+
+/** One segment of whole ticks. What was trained before, by whichever attempt, is in the head pointer. */
+export async function trainGeneratorSegment(
+  deps: TrainingDeps,
+  { study, side, dataset, untilNimg, bestNimg }: TrainGeneratorSegmentInput,
+): Promise<GeneratorSegmentResult> {
+  const { studyId, generator, image, seed } = study;
+  const { totalKimg, segmentTicks, ...shape } = generator;
+  const settings = settingsOf(study);
+  const training = await openTraining<GeneratorState>(deps, {
+    studyId,
+    name: `generator/${study.classes[side]}`,
+    // The total and the cut into segments may change on the way; they change no byte of what was trained before.
+    configSha256: hashOf({ shape, image, seed, side, dataset, settings }),
+    schema: generatorStateSchema,
+    initial: newGeneratorState,
+    fingerprint: await deps.fingerprintOf(settings),
+  });
+  if (training.state().nimg < untilNimg || training.state().parameters === null)
+    await withWorkDir(deps.workDir, async (workDir) => {
+      const { train } = (await getManifest<DatasetManifest>(deps.store, dataset)).training;
+      const input = {
+        config: generator,
+        image,
+        seed,
+        side,
+        shards: await fetchShards(deps, train[side]),
+        checkpointFile: await training.fetchCheckpoint(workDir),
+        untilNimg,
+      };
+      const onEvent = async (event: EngineEvent): Promise<void> => {
+        if (event.type !== 'generatorCheckpoint') return;
+        const { nimg, complete, snapshot } = event;
+        const before = training.state();
+        await training.commit(event, { at: nimg, best: bestNimg, snapshot: snapshot === null ? null : before.snapshots.length }, async (common) => ({
+          ...before,
+          ...common,
+          nimg,
+          complete,
+          ticks: [...before.ticks, ...event.ticks],
+          snapshots:
+            snapshot === null
+              ? before.snapshots
+              : [
+                  ...before.snapshots,
+                  {
+                    nimg,
+                    weights: await putBlobFile(deps.store, snapshot.weightsFile),
+                    grid: await putBlobFile(deps.store, snapshot.gridFile),
+                  },
+                ],
+        }));
+      };
+      const output = await runTraining(deps, 'trainGenerator', { studyId, training: training.name, settings, workDir, input, onEvent });
+      const { parameters, images, realsGridFile } = output;
+      const realsGrid = await putBlobFile(deps.store, realsGridFile);
+      await training.move({ ...training.state(), parameters, images, realsGrid });
+    });
+  const { nimg, snapshots } = training.state();
+  const interrupted = nimg < untilNimg;
+  if (interrupted && !stoppedByWorkflow()) throw shutdownFailure(`saved at ${nimg / 1000} kimg`);
+  return { nimg, snapshots: snapshots.map((s) => ({ nimg: s.nimg, weights: s.weights })), interrupted };
+}
+
+/** One segment of whole epochs. */
+export async function trainClassifierSegment(
+  deps: TrainingDeps,
+  { study, variant, images, untilEpoch }: TrainClassifierSegmentInput,
+): Promise<ClassifierSegmentResult> {
+  const { studyId, classifier, seed, image } = study;
+  const settings = settingsOf(study);
+  const inputSize = classifierInputSize(study);
+  const { segmentEpochs, ...shape } = classifier;
+  const training = await openTraining<ClassifierState>(deps, {
+    studyId,
+    name: `classifier/${variant}`,
+    configSha256: hashOf({ shape, inputSize, seed, images, settings }),
+    schema: classifierStateSchema,
+    initial: newClassifierState,
+    fingerprint: await deps.fingerprintOf(settings),
+  });
+  const isOver = (): boolean => training.state().finished || training.state().epoch >= untilEpoch;
+  if (!isOver() || training.state().parameters === null)
+    await withWorkDir(deps.workDir, async (workDir) => {
+      const sets = (await getManifest<DatasetManifest | FilteredSetManifest>(deps.store, images)).training;
+      const input = {
+        config: classifier,
+        inputSize,
+        channels: image.channels,
+        seed,
+        stream: `classifier/${variant}`,
+        train: await fetchPerClass(deps, sets.train),
+        validation: await fetchPerClass(deps, sets.validation),
+        pretrainedFile: classifier.weights === null ? null : await fetchPretrained(deps, classifier.weights, workDir),
+        checkpointFile: await training.fetchCheckpoint(workDir),
+        untilEpoch,
+      };
+      const onEvent = async (event: EngineEvent): Promise<void> => {
+        if (event.type !== 'classifierCheckpoint') return;
+        const { epoch, complete, weightsEpoch, history, finished } = event;
+        await training.commit(event, { at: epoch, best: null, snapshot: null }, async (common) => ({
+          ...training.state(),
+          ...common,
+          epoch,
+          complete,
+          weights: await putBlobFile(deps.store, event.weightsFile),
+          weightsEpoch,
+          history: [...history],
+          finished,
+        }));
+      };
+      const output = await runTraining(deps, 'trainClassifier', { studyId, training: training.name, settings, workDir, input, onEvent });
+      const { parameters, finished } = output;
+      await training.move({ ...training.state(), parameters, finished, images: output.images });
+    });
+  const { epoch, finished, history } = training.state();
+  const interrupted = !isOver();
+  if (interrupted && !stoppedByWorkflow()) throw shutdownFailure(`saved after ${epoch} epochs`);
+  return { epoch, finished, interrupted, last: history.at(-1) ?? null };
+}
+
+const settingsOf = ({ precision, execution }: EngineSettings): EngineSettings => ({ precision, execution });
+
+const hashOf = (value: unknown): string => createHash('sha256').update(canonicalJson(value)).digest('hex');
+
+/** A group of its own: the engine process stays warm, and compiled, across the segments of one training. */
+async function runTraining<T extends 'trainGenerator' | 'trainClassifier'>(
+  deps: TrainingDeps,
+  task: T,
+  options: {
+    readonly studyId: string;
+    readonly training: string;
+    readonly settings: EngineSettings;
+    readonly workDir: string;
+    readonly input: EngineTasks[T]['input'];
+    readonly onEvent: (event: EngineEvent) => Promise<void>;
+  },
+): Promise<EngineTasks[T]['output']> {
+  const { settings, workDir, input } = options;
+  const context = Context.current();
+  return await deps.engine.run(task, input, {
+    settings,
+    workDir,
+    group: `${options.studyId}/${options.training}`,
+    signal: context.cancellationSignal,
+    labels: activityLabels(),
+    onEvent: async (event) => {
+      if (event.type === 'progress') context.heartbeat(event);
+      await options.onEvent(event);
+    },
+  });
+}
+
+async function fetchPerClass(
+  deps: LocalDeps,
+  { negative, positive }: PerClass<readonly ShardRef[]>,
+): Promise<PerClass<LocalShard[]>> {
+  return { negative: await fetchShards(deps, negative), positive: await fetchShards(deps, positive) };
+}
+
+/** Pretrained weights are an object of the bucket that the study file names by key. */
+async function fetchPretrained({ store }: LocalDeps, key: string, workDir: string): Promise<string> {
+  const file = join(workDir, 'pretrained.safetensors');
+  await writeFile(file, await store.get(key));
+  return file;
+}

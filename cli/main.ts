@@ -1,0 +1,72 @@
+import { Command } from 'commander';
+import { openStore, readEnvironment } from '../workers/config.ts';
+import type { ObjectStore } from '../lib/storage/object-store.ts';
+import { cleanStudy } from './clean.ts';
+import { exportReport, exportStudy, exportTensorboard } from './export.ts';
+import { importFolder, uploadPrefix } from './import.ts';
+import { loadLocalEnvironment } from './local-environment.ts';
+
+/**
+ * The small `echoforge` command: brings images in and results out. Studies are started, watched and steered with the
+ * official `temporal` command.
+ */
+async function store(): Promise<ObjectStore> {
+  await loadLocalEnvironment();
+  return openStore(readEnvironment());
+}
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+const program = new Command('echoforge')
+  .description('Bring images into the store and results out of it. Studies run with the `temporal` command.')
+  .showHelpAfterError();
+
+program
+  .command('import')
+  .argument('<dir>', 'folder with one folder per class')
+  .option('--name <name>', 'name of the dataset, as in the study file')
+  .option('--prefix <prefix>', 'upload as plain objects below this prefix instead (for re-evaluation)')
+  .description('store a folder of images')
+  .action(async (dir: string, { name, prefix }: { name?: string; prefix?: string }) => {
+    if ((name === undefined) === (prefix === undefined)) throw new Error('give either --name or --prefix');
+    if (prefix !== undefined) await uploadPrefix({ store: await store(), dir, prefix, say });
+    else if (name !== undefined) await importFolder({ store: await store(), dir, name, say });
+  });
+
+program
+  .command('export')
+  .argument('<studyId>')
+  .requiredOption('--out <dir>', 'folder to write to')
+  .description('unpack everything that a finished study made: report, images, weights, predictions, manifests')
+  .action(async (studyId: string, { out }: { out: string }) => exportStudy({ store: await store(), studyId, out, say }));
+
+program
+  .command('report')
+  .argument('<studyId>')
+  .requiredOption('--out <dir>', 'folder to write to')
+  .description('fetch report.html, results.json and the run record')
+  .action(async (studyId: string, { out }: { out: string }) => exportReport({ store: await store(), studyId, out, say }));
+
+program
+  .command('tensorboard')
+  .argument('<studyId>')
+  .requiredOption('--out <dir>', 'log directory to write')
+  .description('fetch the TensorBoard events of all trainings, running ones included')
+  .action(async (studyId: string, { out }: { out: string }) =>
+    exportTensorboard({ store: await store(), studyId, out, say }),
+  );
+
+program
+  .command('clean')
+  .argument('<studyId>')
+  .option('--yes', 'do not ask')
+  .description("delete a study's own state (checkpoints, report); shared images and weights stay")
+  .action(async (studyId: string, { yes }: { yes?: boolean }) =>
+    cleanStudy({ store: await store(), studyId, confirmed: yes ?? false, say }),
+  );
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`echoforge: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
