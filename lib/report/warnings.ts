@@ -1,0 +1,191 @@
+import { canonicalJson } from '../../contract/canonical-json.ts';
+import { classSides, type ClassSide, type Fingerprint, type ModelEvaluation } from '../../contract/manifests.ts';
+import { formatCount, formatKimg, formatNumber, formatPercent, formatUnit } from './format.ts';
+import { findRecipeFaults } from './recipe-faults.ts';
+import type { ReportInputs } from './report-inputs.ts';
+
+/** `serious` (red) makes the main figures unusable as they stand; `caution` limits what they mean. */
+export interface Warning {
+  readonly level: 'serious' | 'caution';
+  readonly text: string;
+}
+
+/** The reference's chosen snapshots lay at 9,918 and 12,499 kimg; below a tenth of that a generator is unfinished. */
+export const shortTrainingNimg = 1_000_000;
+/** Chosen snapshot's metric over floor from which the fakes are plainly not the reals' distribution. */
+export const farAboveFloor = 3;
+/** Test images per class of the reference; fewer leave intervals wider than the customary margin of 0.05. */
+export const smallTestSet = 150;
+/** Acceptance below which the filter, not the generator, decides what the synthetic set looks like. */
+export const lowAcceptance = 0.5;
+/** AUC of the real-trained classifier below which filter and metric rest on sand. */
+export const weakClassifierAuc = 0.7;
+
+const serious = (text: string): Warning => ({ level: 'serious', text });
+const caution = (text: string): Warning => ({ level: 'caution', text });
+
+function warnOfRecipe(inputs: ReportInputs): readonly Warning[] {
+  const { study, classifiers } = inputs;
+  const warnings: Warning[] = [];
+  if (study.classifier.freeze !== 'none' && !classifiers.real.pretrained)
+    warnings.push(
+      serious(
+        'Random trunk: no pretrained weights were supplied, so most layers of both classifiers stayed frozen at random initial values. This is not the published recipe; its figures say little about it.',
+      ),
+    );
+  if (study.preset !== 'nakata') return warnings;
+  const faults = findRecipeFaults(inputs).filter((fault) => fault.present);
+  return [
+    ...warnings,
+    ...faults.map((fault) =>
+      caution(`Fault of the reference recipe, repeated on purpose: ${fault.name}. ${fault.detail}`),
+    ),
+  ];
+}
+
+function warnOfGenerator({ study, generators, synthetic }: ReportInputs, side: ClassSide): readonly Warning[] {
+  const generator = generators[side];
+  const name = study.classes[side];
+  const { metric } = synthetic[side].snapshot;
+  const warnings: Warning[] = [];
+  if (generator.nimg < shortTrainingNimg)
+    warnings.push(
+      caution(
+        `Short training: the generator of ${name} saw ${formatKimg(generator.nimg)}; published results need thousands. Expect poor images.`,
+      ),
+    );
+  if (metric !== null && metric.value > farAboveFloor * generator.floor.value)
+    warnings.push(
+      caution(
+        `The chosen snapshot of ${name} is far from the real images: ${metric.name} ${formatNumber(metric.value)} where two halves of the real ones give ${formatNumber(generator.floor.value)}.`,
+      ),
+    );
+  if (generator.stopped !== null)
+    warnings.push(caution(`The training of the generator of ${name} was stopped early: ${generator.stopped}.`));
+  return warnings;
+}
+
+function warnOfFilter({ study, filtered }: ReportInputs): readonly Warning[] {
+  const warnings: Warning[] = [];
+  if (filtered.degenerate !== null)
+    warnings.push(serious(`Degenerate synthetic set: ${filtered.degenerate}. Nothing was compared.`));
+  for (const side of classSides) {
+    const { accepted, candidates, exhausted, kept } = filtered.classes[side];
+    const rate = candidates === 0 ? 0 : accepted / candidates;
+    const name = study.classes[side];
+    if (rate === 0)
+      warnings.push(serious(`Acceptance 0: the filter accepted none of ${formatCount(candidates)} images of ${name}.`));
+    else if (rate < lowAcceptance)
+      warnings.push(
+        caution(
+          `Low acceptance: the real-trained classifier recognised only ${formatPercent(rate)} of the ${name} fakes.`,
+        ),
+      );
+    if (exhausted && rate > 0)
+      warnings.push(
+        caution(`Top-up for ${name} ran out of candidates; the balanced draw has ${formatCount(kept)} images.`),
+      );
+  }
+  return warnings;
+}
+
+function warnOfModel(model: ModelEvaluation, classes: ReportInputs['study']['classes']): readonly Warning[] {
+  const { tp, fp, tn, fn } = model.confusion;
+  const name = model.variant === 'real' ? 'real-trained' : 'synthetic-trained';
+  const warnings: Warning[] = [];
+  if (model.auc.value === 1)
+    warnings.push(
+      caution(
+        `The ${name} model separates the test set perfectly (AUC 1): its DeLong variance is zero, so tests built on it are degenerate. This is what a small or easy test set does, no proof of a perfect model.`,
+      ),
+    );
+  if (tp + fp === 0)
+    warnings.push(serious(`The ${name} model calls every test image ${classes.negative}: it has learned no decision.`));
+  if (tn + fn === 0)
+    warnings.push(serious(`The ${name} model calls every test image ${classes.positive}: it has learned no decision.`));
+  return warnings;
+}
+
+function warnOfEvaluation({ study, evaluation }: ReportInputs): readonly Warning[] {
+  if (evaluation === null) return [];
+  const { audit, test, models, comparison } = evaluation;
+  const warnings: Warning[] = [];
+  for (const check of audit.checks)
+    if (!check.passed) warnings.push(serious(`Leakage audit failed: ${check.name} (${check.detail}).`));
+  warnings.push(...warnOfModel(models.real, study.classes), ...warnOfModel(models.synthetic, study.classes));
+  if (models.real.auc.value < weakClassifierAuc)
+    warnings.push(
+      serious(
+        `The real-trained classifier is weak (AUC ${formatUnit(models.real.auc.value)}): being no worse than it proves nothing, and the filter and the snapshot metric rest on it.`,
+      ),
+    );
+  if (Math.min(test.negative, test.positive) < smallTestSet) {
+    const smallest = comparison.nonInferiority?.smallestMargin ?? null;
+    const could =
+      smallest === null
+        ? 'no margin could be shown with it'
+        : `the smallest margin it could have shown (80% power, equally good models) is ${formatUnit(smallest)} AUC; the study asked for ${formatUnit(study.evaluation.margin)}`;
+    warnings.push(
+      caution(
+        `Small test set: ${formatCount(test.negative)} ${study.classes.negative} and ${formatCount(test.positive)} ${study.classes.positive} images; ${could}.`,
+      ),
+    );
+  }
+  warnings.push(...comparison.notes.map((note) => caution(`Comparison: ${note}.`)));
+  return warnings;
+}
+
+/** Fingerprints by step, in the order of the study; steps that did not happen are absent. */
+export function listFingerprints(inputs: ReportInputs): readonly { step: string; fingerprint: Fingerprint }[] {
+  const { dataset, classifiers, generators, synthetic, filtered, evaluation } = inputs;
+  const steps: readonly (readonly [string, Fingerprint | undefined])[] = [
+    ['dataset', dataset.fingerprint],
+    ['classifier/real', classifiers.real.fingerprint],
+    ['generator/negative', generators.negative.fingerprint],
+    ['generator/positive', generators.positive.fingerprint],
+    ['synthetic/negative', synthetic.negative.fingerprint],
+    ['synthetic/positive', synthetic.positive.fingerprint],
+    ['filter', filtered.fingerprint],
+    ['classifier/synthetic', classifiers.synthetic?.fingerprint],
+    ['evaluation', evaluation?.fingerprint],
+  ];
+  return steps.flatMap(([step, fingerprint]) => (fingerprint === undefined ? [] : [{ step, fingerprint }]));
+}
+
+/** `step: change` for every segment that resumed on other software, device or settings. */
+export function listFingerprintChanges({ classifiers, generators }: ReportInputs): readonly string[] {
+  const trainings = [
+    ['classifier/real', classifiers.real],
+    ['generator/negative', generators.negative],
+    ['generator/positive', generators.positive],
+    ['classifier/synthetic', classifiers.synthetic],
+  ] as const;
+  return trainings.flatMap(([step, manifest]) =>
+    (manifest?.fingerprintChanges ?? []).map((change) => `${step}: ${change}`),
+  );
+}
+
+function warnOfFingerprints(inputs: ReportInputs): readonly Warning[] {
+  const warnings = listFingerprintChanges(inputs).map((change) =>
+    caution(`The fingerprint changed during a training, so its bytes cannot be reproduced on one machine: ${change}.`),
+  );
+  const engines = listFingerprints(inputs).filter(({ fingerprint }) => fingerprint.tensorflow !== null);
+  if (new Set(engines.map(({ fingerprint }) => canonicalJson(fingerprint))).size > 1)
+    warnings.push(
+      caution('Steps ran on different engines or devices (see provenance); figures agree within tolerances only.'),
+    );
+  return warnings;
+}
+
+/** Everything a reader must know before believing the figures, serious ones first. */
+export function findWarnings(inputs: ReportInputs): readonly Warning[] {
+  const warnings = [
+    ...warnOfRecipe(inputs),
+    ...classSides.flatMap((side) => warnOfGenerator(inputs, side)),
+    ...warnOfFilter(inputs),
+    ...warnOfEvaluation(inputs),
+    ...warnOfFingerprints(inputs),
+  ];
+  const isSerious = (warning: Warning): boolean => warning.level === 'serious';
+  return [...warnings.filter(isSerious), ...warnings.filter((warning) => !isSerious(warning))];
+}
