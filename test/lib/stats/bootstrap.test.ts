@@ -32,8 +32,13 @@ describe('bootstrapAuc', () => {
     expect(ungrouped!.upper - ungrouped!.lower).toBeLessThan(0.7 * (once!.upper - once!.lower));
   });
   it('keeps both classes in every resample, groups of mixed classes included', () => {
-    const groups = ['a', 'a', 'b', 'c', 'd'];
-    const ci = bootstrapAuc({ scores: [0.25, 0.3, 0.2, 0.9, 0.35], labels: [1, 0, 0, 1, 1], groups, ...options(5) });
+    const groups = ['a', 'a', 'b', 'b', 'c', 'd'];
+    const ci = bootstrapAuc({
+      scores: [0.25, 0.3, 0.6, 0.2, 0.28, 0.9],
+      labels: [1, 0, 1, 0, 0, 1],
+      groups,
+      ...options(5),
+    });
     expect(ci!.lower).toBeGreaterThanOrEqual(0);
     expect(ci!.upper).toBeLessThanOrEqual(1);
   });
