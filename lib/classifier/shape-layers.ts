@@ -1,0 +1,127 @@
+import { ConfigurationError } from '../errors.ts';
+import type { Layers } from './layers.ts';
+import { head, trunk, type Architecture } from './network.ts';
+
+/** Shape of one activation without N: [H, W, C], or [C] after pooling over pixels. */
+export type ActivationShape = readonly number[];
+
+export interface VariableSpec {
+  /** Keras' layer and weight name, e.g. `conv2d_1/kernel`. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly initial: 'glorotUniform' | 'zeros' | 'ones';
+  /** Moving statistics are state but never trained. */
+  readonly statistic: boolean;
+}
+
+export interface NetworkPlan {
+  /** Every variable in the order of creation. */
+  readonly variables: readonly VariableSpec[];
+  /** Size of the feature vector. */
+  readonly features: number;
+  readonly parameters: number;
+  /** Outputs of every layer with variables, by layer name, in order. */
+  readonly outputs: ReadonlyMap<string, ActivationShape>;
+}
+
+const pixels = (shape: ActivationShape): readonly [number, number, number] => {
+  const [height, width, channels] = shape;
+  if (height === undefined || width === undefined || channels === undefined)
+    throw new RangeError(`expected an activation [H, W, C], got [${shape.join(', ')}]`);
+  return [height, width, channels];
+};
+
+const lastOf = (shape: ActivationShape): number => shape.at(-1) ?? 0;
+
+function outputSide(side: number, kernel: number, stride: number, padding: 'same' | 'valid'): number {
+  const out = padding === 'same' ? Math.ceil(side / stride) : Math.floor((side - kernel) / stride) + 1;
+  if (out < 1)
+    throw new ConfigurationError('the input images are too small for InceptionResNetV2: use at least 75 x 75 px');
+  return out;
+}
+
+/** Layers that only follow shapes and note each variable they would need. */
+function shapeLayers(variables: VariableSpec[], outputs: Map<string, ActivationShape>): Layers<ActivationShape> {
+  const declare = (
+    name: string,
+    shape: readonly number[],
+    initial: VariableSpec['initial'],
+    statistic = false,
+  ): void => {
+    variables.push({ name, shape, initial, statistic });
+  };
+  const note = (layer: string, shape: ActivationShape): ActivationShape => {
+    outputs.set(layer, shape);
+    return shape;
+  };
+  return {
+    channels: lastOf,
+    conv2d(x, { layer, filters, kernel: [kh, kw], stride, padding, bias }) {
+      const [h, w, channels] = pixels(x);
+      declare(`${layer}/kernel`, [kh, kw, channels, filters], 'glorotUniform');
+      if (bias) declare(`${layer}/bias`, [filters], 'zeros');
+      return note(layer, [outputSide(h, kh, stride, padding), outputSide(w, kw, stride, padding), filters]);
+    },
+    batchNormRelu(x, layer) {
+      declare(`${layer}/beta`, [lastOf(x)], 'zeros');
+      declare(`${layer}/moving_mean`, [lastOf(x)], 'zeros', true);
+      declare(`${layer}/moving_variance`, [lastOf(x)], 'ones', true);
+      return note(layer, x);
+    },
+    maxPool(x) {
+      const [h, w, channels] = pixels(x);
+      return [outputSide(h, 3, 2, 'valid'), outputSide(w, 3, 2, 'valid'), channels];
+    },
+    avgPool: (x) => x,
+    concat(xs) {
+      const [first] = xs;
+      if (first === undefined) throw new RangeError('concat expects at least one activation');
+      const [h, w] = pixels(first);
+      for (const x of xs)
+        if (x[0] !== h || x[1] !== w)
+          throw new RangeError(`concat expects equal sizes, got [${xs.map((s) => s.join('x')).join(', ')}]`);
+      return [h, w, xs.reduce((sum, x) => sum + lastOf(x), 0)];
+    },
+    residual: (x) => x,
+    globalAveragePool: (x) => [lastOf(x)],
+    dense(x, { layer, units }) {
+      declare(`${layer}/kernel`, [lastOf(x), units], 'glorotUniform');
+      declare(`${layer}/bias`, [units], 'zeros');
+      return note(layer, [units]);
+    },
+    dropout: (x) => x,
+  };
+}
+
+export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, side) => product * side, 1);
+
+/**
+ * Variables, shapes and parameter count (moving statistics included, as Keras counts) of a network; allocates nothing.
+ * Throws ConfigurationError when `inputSize` (px) leaves no pixel before the last block.
+ */
+export function planNetwork(architecture: Architecture, inputSize: number): NetworkPlan {
+  const variables: VariableSpec[] = [];
+  const outputs = new Map<string, ActivationShape>();
+  const layers = shapeLayers(variables, outputs);
+  const features = trunk(layers, architecture, [inputSize, inputSize, 3]);
+  head(layers, architecture, features);
+  const parameters = variables.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  return { variables, features: lastOf(features), parameters, outputs };
+}
+
+/**
+ * Names of the variables that the optimiser moves. `nakata` (evaluation.md 1.6) keeps every convolution before the last
+ * block's projection, but trains all shifts of the normalisation, which run on batch statistics.
+ */
+export function trainableNames(
+  plan: NetworkPlan,
+  options: { readonly freeze: 'none' | 'nakata'; readonly lastBlock: string },
+): string[] {
+  const free = new Set([`${options.lastBlock}_conv`, 'conv_7b', 'dense_1', 'predictions']);
+  const isTrained = ({ name, statistic }: VariableSpec): boolean => {
+    if (statistic) return false;
+    if (options.freeze === 'none' || name.endsWith('/beta')) return true;
+    return free.has(name.slice(0, name.indexOf('/')));
+  };
+  return plan.variables.filter(isTrained).map(({ name }) => name);
+}
