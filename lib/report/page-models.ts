@@ -1,0 +1,128 @@
+import { classSides, type ClassifierManifest } from '../../contract/manifests.ts';
+import { formatCount, formatKimg, formatNumber, formatPercent, formatUnit } from './format.ts';
+import { markup, type SafeHtml } from './html.ts';
+import { folded, hash, section, table } from './page-parts.ts';
+import type { ReportInputs } from './report-inputs.ts';
+
+/** What was trained, for how long, and how the snapshots were chosen. */
+export function generatorsSection(inputs: ReportInputs): SafeHtml {
+  const { study, generators, synthetic } = inputs;
+  const { negative, positive } = generators;
+  const { floor } = negative;
+  const row = (name: string, pick: (side: 'negative' | 'positive') => string): string[] => [
+    name,
+    ...classSides.map(pick),
+  ];
+  return section(
+    'generators',
+    'Generators',
+    markup`<p>One StyleGAN2 (config-${negative.config.config}) per class at ${study.image.resolution} px, ${formatCount(negative.parameters.g)} parameters in G and ${formatCount(negative.parameters.d)} in D. Snapshots were compared by <strong>${floor.name}</strong>; the lowest was chosen unless a person approved another. The floor is the same distance between two halves of the training images: no generator can be expected below it.</p>`,
+    table({
+      label: 'Generators',
+      head: ['', study.classes.negative, study.classes.positive],
+      rows: [
+        row('Training images', (side) => formatCount(generators[side].images)),
+        row('Shown to D', (side) => formatKimg(generators[side].nimg)),
+        row('Snapshots', (side) => String(generators[side].snapshots.length)),
+        row('Chosen snapshot', (side) => formatKimg(synthetic[side].snapshot.nimg)),
+        row('Chosen by', (side) => (synthetic[side].chosenBy === 'lowest' ? 'lowest metric' : 'a person')),
+        row(`${floor.name} of it`, (side) => {
+          const { metric } = synthetic[side].snapshot;
+          return metric === null
+            ? 'not measured'
+            : `${formatNumber(metric.value)} (${formatCount(metric.reals)} reals, ${formatCount(metric.fakes)} fakes)`;
+        }),
+        row('Floor', (side) => {
+          const own = generators[side].floor;
+          return `${formatNumber(own.value)} (${formatCount(own.reals)} against ${formatCount(own.fakes)} reals)`;
+        }),
+        row('Ended early', (side) => generators[side].stopped ?? 'no'),
+        row('Truncation psi of the set', (side) => String(synthetic[side].psi)),
+      ],
+    }),
+    positive.snapshots.length + negative.snapshots.length === 0
+      ? null
+      : folded(
+          'All snapshots',
+          table({
+            label: 'All snapshots',
+            head: ['Class', 'Shown to D', floor.name, 'Weights'],
+            rows: classSides.flatMap((side) =>
+              generators[side].snapshots.map(({ nimg, metric, weights }) => [
+                study.classes[side],
+                formatKimg(nimg),
+                metric === null ? 'not measured' : formatNumber(metric.value),
+                hash(weights.sha256),
+              ]),
+            ),
+          }),
+        ),
+  );
+}
+
+/** How many fakes the real-trained classifier accepted, and how many were drawn. */
+export function filterSection({ study, filtered }: ReportInputs): SafeHtml {
+  return section(
+    'filter',
+    'Filter',
+    markup`<p>Rule: ${filtered.rule} by the real-trained classifier. ${
+      filtered.degenerate === null
+        ? 'As many images were kept of one class as of the other, drawn with a seed.'
+        : markup`<strong class="bad">${filtered.degenerate}</strong>`
+    }</p>`,
+    table({
+      label: 'Filter',
+      head: ['Class', 'Candidates', 'Accepted', 'Acceptance', 'Kept', 'Top-up'],
+      rows: classSides.map((side) => {
+        const { candidates, accepted, kept, exhausted } = filtered.classes[side];
+        return [
+          study.classes[side],
+          formatCount(candidates),
+          formatCount(accepted),
+          candidates === 0 ? '-' : formatPercent(accepted / candidates),
+          formatCount(kept),
+          exhausted ? 'ran out of candidates' : 'not exhausted',
+        ];
+      }),
+    }),
+  );
+}
+
+function classifierColumn(manifest: ClassifierManifest | null, side: 'train' | 'validation'): string {
+  if (manifest === null) return '-';
+  const { negative, positive } = manifest.images[side];
+  return `${formatCount(negative)} + ${formatCount(positive)}`;
+}
+
+/** Both trainings of the same network. */
+export function classifiersSection({ classifiers, study }: ReportInputs): SafeHtml {
+  const both = [classifiers.real, classifiers.synthetic];
+  const row = (name: string, pick: (manifest: ClassifierManifest) => string): string[] => [
+    name,
+    ...both.map((manifest) => (manifest === null ? '-' : pick(manifest))),
+  ];
+  const { real } = classifiers;
+  return section(
+    'classifiers',
+    'Classifiers',
+    markup`<p>InceptionResNetV2 with ${formatCount(real.parameters)} parameters, ${real.inputSize} px input, ${real.pretrained ? 'from pretrained weights' : 'from random initial weights'}; the same network, settings and schedule for both.</p>`,
+    table({
+      label: 'Classifiers',
+      head: ['', 'Trained on real images', 'Trained on synthetic images'],
+      rows: [
+        [
+          `Training images (${study.classes.negative} + ${study.classes.positive})`,
+          ...both.map((manifest) => classifierColumn(manifest, 'train')),
+        ],
+        ['Validation images', ...both.map((manifest) => classifierColumn(manifest, 'validation'))],
+        row('Epochs run', ({ history }) => String(history.length)),
+        row('Epoch kept', ({ epoch }) => String(epoch)),
+        row('Validation AUC there', ({ history, epoch }) => {
+          const kept = history.find((record) => record.epoch === epoch);
+          return kept === undefined ? '-' : formatUnit(kept.validationAuc);
+        }),
+        ['Weights', ...both.map((manifest) => (manifest === null ? '-' : hash(manifest.weights.sha256)))],
+      ],
+    }),
+  );
+}
