@@ -1,5 +1,5 @@
 import type { Estimate, EvaluationManifest, ModelEvaluation } from '../../contract/manifests.ts';
-import { formatCount, formatInterval, formatLevel, formatP, formatUnit } from './format.ts';
+import { formatCount, formatInterval, formatLevel, formatP, formatUnit, withoutStop } from './format.ts';
 import { markup, type HtmlPart, type SafeHtml } from './html.ts';
 import { section, table } from './page-parts.ts';
 import type { ReportInputs } from './report-inputs.ts';
@@ -108,7 +108,7 @@ export function evaluationSection(inputs: ReportInputs): SafeHtml {
     return section(
       'evaluation',
       'Evaluation and comparison',
-      markup`<p>There was no second classifier to evaluate: ${inputs.filtered.degenerate ?? 'the filter kept too few images'}. The test set was not opened.</p>`,
+      markup`<p>There was no second classifier to evaluate: ${withoutStop(inputs.filtered.degenerate ?? 'the filter kept too few images')}. The test set was not opened.</p>`,
     );
   const { models, comparison } = evaluation;
   return section(

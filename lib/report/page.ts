@@ -1,4 +1,4 @@
-import { formatEstimate, formatInterval, formatLevel, formatUnit } from './format.ts';
+import { formatEstimate, formatInterval, formatLevel, formatUnit, withoutStop } from './format.ts';
 import { renderFigures, type Figure } from './figures.ts';
 import { markup, trustedHtml, type SafeHtml } from './html.ts';
 import { datasetSection } from './page-dataset.ts';
@@ -106,7 +106,7 @@ function resultsSection(inputs: ReportInputs): SafeHtml {
     'results',
     'Main table',
     evaluation === null
-      ? markup`<p>No figures: ${inputs.filtered.degenerate ?? 'the second classifier could not be trained'}.</p>`
+      ? markup`<p>No figures: ${withoutStop(inputs.filtered.degenerate ?? 'the second classifier could not be trained')}.</p>`
       : mainTable(evaluation, inputs),
     evaluation === null
       ? null

@@ -10,6 +10,7 @@ import {
   formatPercent,
   formatUnit,
   plural,
+  withoutStop,
 } from './format.ts';
 import type { ReportInputs } from './report-inputs.ts';
 import { findWarnings, type Warning } from './warnings.ts';
@@ -70,7 +71,7 @@ function describeNonInferiority({ study }: ReportInputs, evaluation: EvaluationM
   const { nonInferiority, notes } = evaluation.comparison;
   const margin = formatUnit(study.evaluation.margin);
   if (nonInferiority === null)
-    return `Non-inferiority at the margin of ${margin} could not be tested${notes.length > 0 ? `: ${notes.join('; ')}` : ''}; so it was not shown.`;
+    return `Non-inferiority at the margin of ${margin} could not be tested${notes.length > 0 ? ` (${notes.map(withoutStop).join('; ')})` : ''}, so it was not shown.`;
   const test = `one-sided ${formatPEquals(nonInferiority.p)}, level ${study.evaluation.alpha}`;
   return nonInferiority.nonInferior
     ? `Non-inferiority was shown at the margin of ${margin} AUC that the study file fixed beforehand (${test}).`
@@ -95,7 +96,7 @@ function describeAcceptance(inputs: ReportInputs): string {
     const { accepted, candidates } = filtered.classes[side];
     return candidates === 0 ? 'no candidates of' : `${formatPercent(accepted / candidates)} of`;
   });
-  return `The study ended without a comparison: ${filtered.degenerate ?? 'no second classifier was evaluated'} (accepted: ${rates}).`;
+  return `The study ended without a comparison: ${withoutStop(filtered.degenerate ?? 'no second classifier was evaluated')} (accepted: ${rates}).`;
 }
 
 /** Three to eight sentences, and the warnings that go with them. */
@@ -103,7 +104,7 @@ export function summarize(inputs: ReportInputs): Summary {
   const { evaluation, study } = inputs;
   const outcome =
     evaluation === null
-      ? [describeAcceptance(inputs), 'Non-inferiority could not be tested; so it was not shown.']
+      ? [describeAcceptance(inputs), 'Non-inferiority could not be tested, so it was not shown.']
       : [
           describeResult(inputs, evaluation),
           describeDifference(evaluation, study.evaluation.ciLevel),

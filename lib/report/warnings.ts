@@ -1,6 +1,6 @@
 import { canonicalJson } from '../../contract/canonical-json.ts';
 import { classSides, type ClassSide, type Fingerprint, type ModelEvaluation } from '../../contract/manifests.ts';
-import { formatCount, formatKimg, formatNumber, formatPercent, formatUnit } from './format.ts';
+import { formatCount, formatKimg, formatNumber, formatPercent, formatUnit, withoutStop } from './format.ts';
 import { findRecipeFaults } from './recipe-faults.ts';
 import type { ReportInputs } from './report-inputs.ts';
 
@@ -61,14 +61,16 @@ function warnOfGenerator({ study, generators, synthetic }: ReportInputs, side: C
       ),
     );
   if (generator.stopped !== null)
-    warnings.push(caution(`The training of the generator of ${name} was stopped early: ${generator.stopped}.`));
+    warnings.push(
+      caution(`The training of the generator of ${name} was stopped early: ${withoutStop(generator.stopped)}.`),
+    );
   return warnings;
 }
 
 function warnOfFilter({ study, filtered }: ReportInputs): readonly Warning[] {
   const warnings: Warning[] = [];
   if (filtered.degenerate !== null)
-    warnings.push(serious(`Degenerate synthetic set: ${filtered.degenerate}. Nothing was compared.`));
+    warnings.push(serious(`Degenerate synthetic set: ${withoutStop(filtered.degenerate)}. Nothing was compared.`));
   for (const side of classSides) {
     const { accepted, candidates, exhausted, kept } = filtered.classes[side];
     const rate = candidates === 0 ? 0 : accepted / candidates;
@@ -111,7 +113,7 @@ function warnOfEvaluation({ study, evaluation }: ReportInputs): readonly Warning
   const { audit, test, models, comparison } = evaluation;
   const warnings: Warning[] = [];
   for (const check of audit.checks)
-    if (!check.passed) warnings.push(serious(`Leakage audit failed: ${check.name} (${check.detail}).`));
+    if (!check.passed) warnings.push(serious(`Leakage audit failed: ${check.name} (${withoutStop(check.detail)}).`));
   warnings.push(...warnOfModel(models.real, study.classes), ...warnOfModel(models.synthetic, study.classes));
   if (models.real.auc.value < weakClassifierAuc)
     warnings.push(
@@ -131,7 +133,6 @@ function warnOfEvaluation({ study, evaluation }: ReportInputs): readonly Warning
       ),
     );
   }
-  warnings.push(...comparison.notes.map((note) => caution(`Comparison: ${note}.`)));
   return warnings;
 }
 
@@ -167,7 +168,9 @@ export function listFingerprintChanges({ classifiers, generators }: ReportInputs
 
 function warnOfFingerprints(inputs: ReportInputs): readonly Warning[] {
   const warnings = listFingerprintChanges(inputs).map((change) =>
-    caution(`The fingerprint changed during a training, so its bytes cannot be reproduced on one machine: ${change}.`),
+    caution(
+      `The fingerprint changed during a training, so its bytes cannot be reproduced on one machine: ${withoutStop(change)}.`,
+    ),
   );
   const engines = listFingerprints(inputs).filter(({ fingerprint }) => fingerprint.tensorflow !== null);
   if (new Set(engines.map(({ fingerprint }) => canonicalJson(fingerprint))).size > 1)
