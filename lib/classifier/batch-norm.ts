@@ -1,0 +1,136 @@
+import { tf } from '../engine/tf.ts';
+
+/**
+ * Batch normalisation without gamma, followed by ReLU (evaluation.md 1.1). Stock tfjs cannot train it: its layer throws
+ * with `scale: false`, and its fused operation has no gradient without a scale. So it is built here, once in TensorFlow's
+ * fused operations and once in plain ones, which any backend runs and a test holds the fused ones against.
+ */
+
+export const epsilon = 1e-3;
+
+export interface BatchStatistics {
+  /** [C] */
+  readonly mean: tf.Tensor1D;
+  /** [C], divided by N H W (biased). */
+  readonly variance: tf.Tensor1D;
+}
+
+export interface NormalisedBatch extends BatchStatistics {
+  /** Shape of x; differentiable in x and beta. */
+  readonly y: tf.Tensor4D;
+}
+
+const pixelAxes = [0, 1, 2];
+
+/** With the statistics of the batch itself, any backend: x [N, H, W, C], beta [C]. */
+export function batchNormReluReference(x: tf.Tensor4D, beta: tf.Tensor1D): NormalisedBatch {
+  const mean = tf.mean(x, pixelAxes) as tf.Tensor1D; // three of four axes are gone
+  const variance = tf.mean(tf.square(tf.sub(x, mean)), pixelAxes) as tf.Tensor1D; // as above
+  const inverse = tf.rsqrt(tf.add(variance, epsilon));
+  const normalised = tf.mul(tf.sub(x, mean), inverse);
+  const value = tf.relu(tf.add(normalised, beta));
+  const gradient = (dy: tf.Tensor): tf.Tensor[] => {
+    const dz = tf.mul(dy, tf.cast(tf.greater(value, 0), 'float32'));
+    const dBeta = tf.sum(dz, pixelAxes);
+    const meanDz = tf.mean(dz, pixelAxes);
+    const meanDzX = tf.mean(tf.mul(dz, normalised), pixelAxes);
+    const dx = tf.mul(inverse, tf.sub(tf.sub(dz, meanDz), tf.mul(normalised, meanDzX)));
+    return [dx, dBeta];
+  };
+  return { y: withGradient({ x, beta, value, gradient }), mean, variance };
+}
+
+/** The part of the tfjs-node backend through which operations without a tfjs kernel are reached. */
+interface NativeBackend {
+  readonly binding: Readonly<
+    Record<`TF_${'ATTR_FLOAT' | 'ATTR_STRING' | 'ATTR_BOOL' | 'ATTR_TYPE' | 'FLOAT'}`, number>
+  >;
+  executeSingleOutput(name: string, attributes: readonly object[], inputs: readonly tf.Tensor[]): tf.Tensor;
+  executeMultipleOutputs(
+    name: string,
+    attributes: readonly object[],
+    inputs: readonly tf.Tensor[],
+    outputs: number,
+  ): tf.Tensor[];
+}
+
+/** The same by FusedBatchNormV3 and its gradient: two operations forward and two backward. Backend `tensorflow` only. */
+export function batchNormReluNative(x: tf.Tensor4D, beta: tf.Tensor1D): NormalisedBatch {
+  const backend = tf.backend() as unknown as NativeBackend; // batchNormRelu checked the backend's name
+  const { TF_ATTR_FLOAT, TF_ATTR_STRING, TF_ATTR_BOOL, TF_ATTR_TYPE, TF_FLOAT } = backend.binding;
+  const type = { name: 'T', type: TF_ATTR_TYPE, value: TF_FLOAT };
+  const attributes = [
+    type,
+    { name: 'U', type: TF_ATTR_TYPE, value: TF_FLOAT },
+    { name: 'epsilon', type: TF_ATTR_FLOAT, value: epsilon },
+    { name: 'data_format', type: TF_ATTR_STRING, value: 'NHWC' },
+    { name: 'is_training', type: TF_ATTR_BOOL, value: true },
+  ];
+  const gamma = tf.ones<tf.Rank.R1>([x.shape[3]]);
+  const none = tf.tensor1d([]);
+  const outputs = backend.executeMultipleOutputs('FusedBatchNormV3', attributes, [x, gamma, beta, none, none], 6);
+  const [normalised, mean, unbiased, ...reserved] = outputs as [tf.Tensor, tf.Tensor1D, tf.Tensor1D, ...tf.Tensor[]]; // the operation's definition
+  const value = backend.executeSingleOutput('Relu', [type], [normalised]);
+  const gradient = (dy: tf.Tensor): tf.Tensor[] => {
+    const dz = backend.executeSingleOutput('ReluGrad', [type], [dy, value]);
+    const gradients = backend.executeMultipleOutputs(
+      'FusedBatchNormGradV3',
+      attributes,
+      [dz, x, gamma, ...reserved],
+      5,
+    );
+    const [dx, , dBeta] = gradients as [tf.Tensor, tf.Tensor, tf.Tensor]; // x, scale, offset, two reserved
+    return [dx, dBeta];
+  };
+  const count = x.shape[0] * x.shape[1] * x.shape[2];
+  // TensorFlow reports N / (N - 1) times what it normalised with.
+  const variance = tf.mul(unbiased, (count - 1) / count) as tf.Tensor1D; // times a number: same shape
+  return { y: withGradient({ x, beta, value, gradient }), mean, variance };
+}
+
+/** `value` as a function of x and beta whose gradient is `gradient`. */
+function withGradient(args: {
+  readonly x: tf.Tensor4D;
+  readonly beta: tf.Tensor1D;
+  readonly value: tf.Tensor;
+  readonly gradient: (dy: tf.Tensor) => tf.Tensor[];
+}): tf.Tensor4D {
+  const { x, beta, value, gradient } = args;
+  const op = tf.customGrad(() => ({ value: tf.clone(value), gradFunc: (dy: tf.Tensor) => gradient(dy) }));
+  return op(x, beta) as tf.Tensor4D; // the shape of x
+}
+
+/** With the statistics of the batch itself: x [N, H, W, C], beta [C]. The caller updates the moving statistics. */
+export function batchNormRelu(x: tf.Tensor4D, beta: tf.Tensor1D): NormalisedBatch {
+  return tf.getBackend() === 'tensorflow' ? batchNormReluNative(x, beta) : batchNormReluReference(x, beta);
+}
+
+/** With fixed statistics: relu((x - mean) / sqrt(variance + epsilon) + beta). */
+export function batchNormReluInference(
+  x: tf.Tensor4D,
+  beta: tf.Tensor1D,
+  { mean, variance }: BatchStatistics,
+): tf.Tensor4D {
+  const scale = tf.rsqrt(tf.add(variance, epsilon));
+  const shift = tf.sub(beta, tf.mul(mean, scale));
+  return tf.relu(tf.add(tf.mul(x, scale), shift));
+}
+
+/**
+ * Moving statistics after a batch: momentum * old + (1 - momentum) * batch. `count` = N H W values per channel;
+ * `unbiased` multiplies the batch variance by count / (count - 1), as TensorFlow's own layer does (evaluation.md 1.5).
+ */
+export function movedStatistics(
+  moving: BatchStatistics,
+  batch: BatchStatistics,
+  options: { readonly momentum: number; readonly unbiased: boolean; readonly count: number },
+): BatchStatistics {
+  const { momentum, unbiased, count } = options;
+  const correction = unbiased ? count / Math.max(1, count - 1) : 1;
+  const move = (old: tf.Tensor1D, now: tf.Tensor1D, weight: number): tf.Tensor1D =>
+    tf.add(tf.mul(old, momentum), tf.mul(now, weight));
+  return {
+    mean: move(moving.mean, batch.mean, 1 - momentum),
+    variance: move(moving.variance, batch.variance, (1 - momentum) * correction),
+  };
+}

@@ -1,0 +1,68 @@
+import { randomUniform } from '../engine/random-ops.ts';
+import { tf } from '../engine/tf.ts';
+import { batchNormRelu, batchNormReluInference, movedStatistics } from './batch-norm.ts';
+import type { Layers } from './layers.ts';
+
+/** How the network runs. In `batch` mode with `update`, each pass moves the moving statistics once. */
+export type Mode =
+  | {
+      readonly kind: 'batch';
+      readonly update: { readonly momentum: number; readonly unbiased: boolean } | null;
+      readonly dropout: { readonly rate: number; readonly seed: tf.Tensor1D } | null;
+    }
+  | { readonly kind: 'inference' };
+
+/** Stream of the dropout mask among the draws of one step. */
+const dropoutStream = 0;
+
+// Activations are rank 4 up to the pooling over pixels, then rank 2: network.ts fixes which.
+const image = (x: tf.Tensor): tf.Tensor4D => x as tf.Tensor4D;
+
+/** Layers that compute. `variables` by Keras name; all results belong to the caller's tidy. */
+export function tensorLayers(variables: ReadonlyMap<string, tf.Variable>, mode: Mode): Layers<tf.Tensor> {
+  const variable = <T extends tf.Tensor>(name: string): T & tf.Variable => {
+    const found = variables.get(name);
+    if (found === undefined) throw new RangeError(`the network has no variable "${name}"`);
+    return found as T & tf.Variable; // shape-layers.ts fixes the rank of each variable
+  };
+  const normalise = (x: tf.Tensor4D, layer: string): tf.Tensor4D => {
+    const beta = variable<tf.Tensor1D>(`${layer}/beta`);
+    const mean = variable<tf.Tensor1D>(`${layer}/moving_mean`);
+    const variance = variable<tf.Tensor1D>(`${layer}/moving_variance`);
+    if (mode.kind === 'inference') return batchNormReluInference(x, beta, { mean, variance });
+    const batch = batchNormRelu(x, beta);
+    if (mode.update !== null) {
+      const count = x.shape[0] * x.shape[1] * x.shape[2];
+      const moved = movedStatistics({ mean, variance }, batch, { ...mode.update, count });
+      mean.assign(moved.mean);
+      variance.assign(moved.variance);
+    }
+    return batch.y;
+  };
+  return {
+    channels: (x) => x.shape.at(-1) ?? 0,
+    conv2d(x, { layer, stride, padding, bias }) {
+      const y = tf.conv2d(image(x), variable<tf.Tensor4D>(`${layer}/kernel`), stride, padding);
+      return bias ? tf.add(y, variable(`${layer}/bias`)) : y;
+    },
+    batchNormRelu: (x, layer) => normalise(image(x), layer),
+    maxPool: (x) => tf.maxPool(image(x), 3, 2, 'valid'),
+    avgPool: (x) => tf.avgPool(image(x), 3, 1, 'same'),
+    concat: (xs) => tf.concat([...xs], -1),
+    residual(x, up, { scale, relu }) {
+      const sum = tf.add(x, scale === 1 ? up : tf.mul(up, scale));
+      return relu ? tf.relu(sum) : sum;
+    },
+    globalAveragePool: (x) => tf.mean(x, [1, 2]),
+    dense(x, { layer, relu }) {
+      const y = tf.add(tf.matMul(x, variable<tf.Tensor2D>(`${layer}/kernel`)), variable(`${layer}/bias`));
+      return relu ? tf.relu(y) : y;
+    },
+    dropout(x) {
+      if (mode.kind === 'inference' || mode.dropout === null || mode.dropout.rate === 0) return x;
+      const { rate, seed } = mode.dropout;
+      const kept = tf.cast(tf.greaterEqual(randomUniform(x.shape, seed, dropoutStream), rate), 'float32');
+      return tf.mul(tf.mul(x, kept), 1 / (1 - rate));
+    },
+  };
+}
