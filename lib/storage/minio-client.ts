@@ -95,3 +95,7 @@ export function refusalOf(error: unknown, what: string): StoreUnavailableError |
   const words = refusals[codeOf(error) ?? ''];
   return words === undefined ? null : new StoreUnavailableError(`${what}: ${words}`, { cause: error });
 }
+
+/** True when the store did answer, but a person must change something before it can serve. */
+export const isRefusal = (error: unknown): error is StoreUnavailableError =>
+  error instanceof StoreUnavailableError && (codeOf(error.cause) ?? '') in refusals;

@@ -80,7 +80,8 @@ export function openMinioStore(options: MinioStoreOptions): ObjectStore {
 /** Answers that another attempt would only repeat. What is no answer at all (sockets, deadlines, 5xx) is retried. */
 function isFinal(error: unknown): boolean {
   if (error instanceof ConflictError || error instanceof NotFoundError) return true;
-  if (error instanceof Error && /^(Invalid\w*Error|TypeError)$/.test(error.name)) return true;
+  if (error instanceof Error && /^(Invalid(Argument|ObjectName|BucketName)Error|TypeError)$/.test(error.name))
+    return true;
   return isMissing(error) || codeOf(error) === 'PreconditionFailed' || refusalOf(error, '') !== null;
 }
 
