@@ -1,0 +1,92 @@
+import { DatasetError } from '../errors.ts';
+import type { RawImage } from '../image/raw-image.ts';
+import { createRng, randomInt, shuffled } from '../random.ts';
+import type { NetworkShape } from './architecture.ts';
+
+/** What a training shows to D, and its draws that are decided in JavaScript. All keyed by (seed, stream, nimg). */
+
+/** @throws DatasetError when there is no image or one has another size or channel count */
+export function checkReals(images: readonly RawImage[], shape: NetworkShape): void {
+  if (images.length === 0) throw new DatasetError('the generator needs at least one training image, got none');
+  const { resolution, channels } = shape;
+  images.forEach((image, i) => {
+    if (image.width !== resolution || image.height !== resolution || image.channels !== channels)
+      throw new DatasetError(
+        `training image ${i} is ${image.width} x ${image.height} x ${image.channels}, expected ${resolution} x ${resolution} x ${channels}; prepare the dataset again with this study's image settings`,
+      );
+  });
+}
+
+/** Writes one image as [H, W, C] in [-1, 1], flipped left to right on request. */
+function writePixels(target: Float32Array, offset: number, options: { image: RawImage; mirror: boolean }): void {
+  const { image, mirror } = options;
+  const { width, height, channels, data } = image;
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const from = (y * width + (mirror ? width - 1 - x : x)) * channels;
+      const to = offset + (y * width + x) * channels;
+      for (let c = 0; c < channels; c++) target[to + c] = (data[from + c] ?? 0) / 127.5 - 1;
+    }
+}
+
+export interface RealBatches {
+  /** Reals number `nimg` to `nimg + count - 1` of the training, [count, R, R, C] in [-1, 1]. */
+  at(nimg: number, count: number): Float32Array;
+}
+
+/** Each epoch shows every image once, in an order of its own; each showing is mirrored with probability 0.5 if asked. */
+export function createRealBatches(options: {
+  readonly images: readonly RawImage[];
+  readonly seed: number;
+  readonly stream: string;
+  readonly mirror: boolean;
+}): RealBatches {
+  const { images, seed, stream } = options;
+  const indices = images.map((_, i) => i);
+  let cached: { epoch: number; order: readonly number[] } | null = null;
+  const imageAt = (position: number): RawImage => {
+    const epoch = Math.floor(position / images.length);
+    if (cached?.epoch !== epoch) cached = { epoch, order: shuffled(indices, createRng(seed, `${stream}/data`, epoch)) };
+    const image = images[cached.order[position % images.length] ?? -1];
+    if (image === undefined) throw new RangeError(`no training image at position ${position}`);
+    return image;
+  };
+  return {
+    at(nimg, count) {
+      const first = imageAt(nimg);
+      const size = first.width * first.height * first.channels;
+      const batch = new Float32Array(count * size);
+      const flips = createRng(seed, `${stream}/mirror`, nimg);
+      for (let i = 0; i < count; i++) {
+        const mirror = options.mirror && flips() < 0.5;
+        writePixels(batch, i * size, { image: imageAt(nimg + i), mirror });
+      }
+      return batch;
+    },
+  };
+}
+
+/**
+ * Style mixing of one pass, [images, styleCount]: 1 where a layer takes the second style. One cutoff, uniform from 1 to
+ * styleCount - 1, per group of images; with probability 1 - mixingProb a group keeps its first style throughout.
+ */
+export function mixingMask(options: {
+  readonly images: number;
+  readonly groupSize: number;
+  readonly styleCount: number;
+  readonly mixingProb: number;
+  readonly seed: number;
+  readonly stream: string;
+  readonly nimg: number;
+}): Float32Array {
+  const { images, groupSize, styleCount, mixingProb } = options;
+  const rng = createRng(options.seed, options.stream, options.nimg);
+  const mask = new Float32Array(images * styleCount);
+  for (let first = 0; first < images; first += groupSize) {
+    const mixes = rng() < mixingProb;
+    const cutoff = mixes ? 1 + randomInt(rng, styleCount - 1) : styleCount;
+    for (let i = first; i < Math.min(first + groupSize, images); i++)
+      mask.fill(1, i * styleCount + cutoff, (i + 1) * styleCount);
+  }
+  return mask;
+}

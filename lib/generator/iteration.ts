@@ -1,0 +1,78 @@
+import type { GeneratorConfig } from '../../contract/study.ts';
+import { seedPair } from '../random.ts';
+import { styleCount, type NetworkShape } from './architecture.ts';
+import { mixingMask, type RealBatches } from './data.ts';
+import type { Round } from './phase.ts';
+import type { TrainingSteps } from './steps.ts';
+import type { TickMetric } from './tick.ts';
+
+/** One iteration of StyleGAN2's training (stylegan2.md 3.3). What it draws is a function of seed, stream and nimg. */
+
+export interface IterationContext {
+  readonly steps: TrainingSteps;
+  readonly reals: RealBatches;
+  readonly config: GeneratorConfig;
+  readonly shape: NetworkShape;
+  readonly seed: number;
+  /** Stream prefix of the training. */
+  readonly stream: string;
+}
+
+const none = new Float32Array(0);
+
+/** The rounds of one phase: a minibatch of masks and reals cut into passes, a seed per pass. */
+function roundsOf(
+  context: IterationContext,
+  phase: { readonly name: string; readonly nimg: number; readonly images: number; readonly reals: Float32Array },
+): Round[] {
+  const { steps, config, shape, seed, stream } = context;
+  const { name, nimg, images, reals } = phase;
+  const styles = styleCount(shape);
+  const mask = mixingMask({
+    images: images * steps.rounds,
+    groupSize: images === steps.mainImages ? 4 : 2, // one cutoff per pass of the reference (stylegan2.md 3.4)
+    styleCount: styles,
+    mixingProb: config.mixingProb,
+    seed,
+    stream: `${stream}/${name}/mixing`,
+    nimg,
+  });
+  const realsPerRound = reals.length / steps.rounds;
+  return Array.from({ length: steps.rounds }, (_, i) => ({
+    seed: seedPair(seed, `${stream}/${name}`, nimg + i * images),
+    mix: mask.subarray(i * images * styles, (i + 1) * images * styles),
+    reals: reals.subarray(i * realsPerRound, (i + 1) * realsPerRound),
+  }));
+}
+
+/** beta of the moving average of G: half-life in images, at first limited to a share of the images seen. */
+export function emaBeta(config: GeneratorConfig, nimg: number): number {
+  const halfLife = config.emaHalfLifeKimg * 1000;
+  const ramped = config.emaRampup === null ? halfLife : Math.min(halfLife, config.emaRampup * nimg);
+  return ramped === 0 ? 0 : 0.5 ** (config.batchSize / ramped);
+}
+
+/** Runs the iteration that shows reals `nimg` to `nimg + batchSize`; returns what it measured. */
+export function runIteration(context: IterationContext, nimg: number): Partial<Record<TickMetric, number>> {
+  const { steps, config } = context;
+  const iteration = nimg / config.batchSize;
+  const due = (interval: number): boolean => iteration % interval === 0;
+  const phase = (name: string, images: number, reals = none): Round[] =>
+    roundsOf(context, { name, nimg, images, reals });
+
+  const g = steps.gMain(phase('gMain', steps.mainImages));
+  const path =
+    config.plWeight > 0 && due(config.gRegInterval) ? steps.gPathLength(phase('gPathLength', steps.pathImages)) : null;
+  steps.ema(emaBeta(config, nimg));
+  const reals = context.reals.at(nimg, config.batchSize);
+  const d = steps.dMain(phase('dMain', steps.mainImages, reals));
+  const r1 = config.r1Gamma !== 0 && due(config.dRegInterval) ? steps.dR1(phase('dR1', steps.mainImages, reals)) : null;
+  return {
+    lossG: g.loss,
+    lossD: d.loss,
+    scoresReal: d.scoresReal,
+    scoresFake: d.scoresFake,
+    ...(r1 && { r1Penalty: r1.penalty }),
+    ...(path && { pathLength: path.length, plPenalty: path.penalty }),
+  };
+}

@@ -1,0 +1,134 @@
+import { tf } from '../engine/tf.ts';
+import { softplus } from '../engine/ops.ts';
+import { randomNormal } from '../engine/random-ops.ts';
+import { noiseSizes, styleCount, type NetworkShape } from './architecture.ts';
+import { discriminator, mapping, synthesis, type Weights } from './network.ts';
+
+/**
+ * The four losses of StyleGAN2 as functions of weights and draws (Karras et al. 2020, section 3; stylegan2.md 3.1, 3.2).
+ * Each returns the mean over its pass. All randomness comes in as tensors, so a minibatch may be cut into passes
+ * without changing what is drawn.
+ */
+
+/** What one pass of G needs besides weights. */
+export interface LatentDraws {
+  /** [N, L] */
+  readonly z: tf.Tensor2D;
+  /** Second latent for style mixing, [N, L]. */
+  readonly zMix: tf.Tensor2D;
+  /** 1 where a layer takes the second style, [N, styleCount]. */
+  readonly mix: tf.Tensor2D;
+  /** N(0, 1), one [N, side, side, 1] per noise map. */
+  readonly noise: readonly tf.Tensor4D[];
+}
+
+/** Number of stream within one pass, see `randomNormal`. */
+const stream = { z: 0, zMix: 1, pathNoise: 2, noise: 16 } as const;
+
+/** Draws a pass of `count` images from a seed tensor (int32 [2]); `mix` is decided outside, by `mixingMask`. */
+export function drawLatents(
+  shape: NetworkShape,
+  options: { readonly count: number; readonly seed: tf.Tensor1D; readonly mix: tf.Tensor2D },
+): LatentDraws {
+  const { count, seed, mix } = options;
+  const normal = <R extends tf.Rank>(dims: tf.ShapeMap[R], index: number): tf.Tensor<R> =>
+    randomNormal(dims, seed, index) as tf.Tensor<R>; // of the shape asked for
+  return {
+    z: normal<tf.Rank.R2>([count, shape.latentSize], stream.z),
+    zMix: normal<tf.Rank.R2>([count, shape.latentSize], stream.zMix),
+    mix,
+    noise: noiseSizes(shape).map((side, i) => normal<tf.Rank.R4>([count, side, side, 1], stream.noise + i)),
+  };
+}
+
+/** N(0, 1) / sqrt(H W) in the shape of images: y of the path length. */
+export function drawPathNoise(
+  shape: NetworkShape,
+  options: { readonly count: number; readonly seed: tf.Tensor1D },
+): tf.Tensor4D {
+  const { resolution, channels } = shape;
+  const normal = randomNormal([options.count, resolution, resolution, channels], options.seed, stream.pathNoise);
+  return tf.div<tf.Tensor4D>(normal, resolution);
+}
+
+/** w [N, L] of the first latent and the mixed style of each layer, `styleCount` times [N, L]. */
+export function trainingStyles(
+  g: Weights,
+  shape: NetworkShape,
+  draws: LatentDraws,
+): { readonly w: tf.Tensor2D; readonly ws: tf.Tensor2D[] } {
+  const w = mapping(g, shape, draws.z);
+  const towardsSecond = tf.sub(mapping(g, shape, draws.zMix), w);
+  const masks = tf.split<tf.Tensor2D>(draws.mix, styleCount(shape), 1); // [N, 1] each
+  return { w, ws: masks.map((mask) => tf.add(w, tf.mul(towardsSecond, mask))) };
+}
+
+/** Moving average of w: mean(w) + beta (wAvg - mean(w)), [L]. */
+export function movedAverageW(wAvg: tf.Tensor1D, w: tf.Tensor2D, beta: number): tf.Tensor1D {
+  const mean = tf.mean<tf.Tensor1D>(w, 0);
+  return tf.add(mean, tf.mul(tf.sub(wAvg, mean), beta));
+}
+
+/** G: softplus(-D(G(z))), non-saturating logistic. Also the scores it saw, [N, 1]. */
+export function gLogisticNonSaturating(
+  networks: { readonly g: Weights; readonly d: Weights; readonly shape: NetworkShape },
+  draws: LatentDraws,
+): { readonly loss: tf.Scalar; readonly w: tf.Tensor2D } {
+  const { g, d, shape } = networks;
+  const { w, ws } = trainingStyles(g, shape, draws);
+  const scores = discriminator(d, shape, synthesis(g, shape, { ws, noise: draws.noise }));
+  return { loss: tf.mean<tf.Scalar>(softplus(tf.neg(scores))), w };
+}
+
+/** D: softplus(D(fake)) + softplus(-D(real)). */
+export function dLogistic(
+  networks: { readonly d: Weights; readonly shape: NetworkShape },
+  images: { readonly reals: tf.Tensor4D; readonly fakes: tf.Tensor4D },
+): { readonly loss: tf.Scalar; readonly scoresReal: tf.Scalar; readonly scoresFake: tf.Scalar } {
+  const { d, shape } = networks;
+  const real = discriminator(d, shape, images.reals);
+  const fake = discriminator(d, shape, images.fakes);
+  const loss = tf.add(tf.mean<tf.Scalar>(softplus(fake)), tf.mean<tf.Scalar>(softplus(tf.neg(real))));
+  return { loss, scoresReal: tf.mean(real), scoresFake: tf.mean(fake) };
+}
+
+/** R1: gamma / 2 times the squared norm of d sum(D(real)) / d real, per image; mean over the pass. */
+export function dR1(
+  networks: { readonly d: Weights; readonly shape: NetworkShape },
+  options: { readonly reals: tf.Tensor4D; readonly gamma: number },
+): tf.Scalar {
+  const { d, shape } = networks;
+  const gradient = tf.grad((images) => tf.sum(discriminator(d, shape, images as tf.Tensor4D)))(options.reals); // reals again
+  return tf.mul<tf.Scalar>(tf.mean(tf.sum(tf.square(gradient), [1, 2, 3])), options.gamma / 2);
+}
+
+/**
+ * Path length: weight times (l - a)^2 with l = sqrt(mean over layers of |d sum(G(w) y) / dw|^2) per image and a the moving
+ * mean, already moved by this pass and not detached.
+ */
+export function gPathLength(
+  networks: { readonly g: Weights; readonly shape: NetworkShape },
+  options: {
+    readonly draws: LatentDraws;
+    /** y [N, R, R, channels] */
+    readonly pathNoise: tf.Tensor4D;
+    readonly plMean: tf.Scalar;
+    readonly decay: number;
+    readonly plWeight: number;
+  },
+): { readonly penalty: tf.Scalar; readonly plMean: tf.Scalar; readonly length: tf.Scalar; readonly w: tf.Tensor2D } {
+  const { g, shape } = networks;
+  const { draws, pathNoise, decay } = options;
+  const { w, ws } = trainingStyles(g, shape, draws);
+  const project = (...styles: tf.Tensor[]): tf.Scalar => {
+    const images = synthesis(g, shape, { ws: styles as tf.Tensor2D[], noise: draws.noise }); // the styles passed below
+    return tf.sum(tf.mul(images, pathNoise));
+  };
+  const jacobian = tf.grads(project)(ws); // per layer [N, L]
+  const squares = jacobian.map((j) => tf.sum<tf.Tensor1D>(tf.square(j), 1));
+  const lengths = tf.sqrt(tf.div(tf.addN(squares), styleCount(shape))); // [N]
+  const length = tf.mean<tf.Scalar>(lengths);
+  const plMean = tf.add(options.plMean, tf.mul(tf.sub(length, options.plMean), decay));
+  const penalty = tf.mul<tf.Scalar>(tf.mean(tf.square(tf.sub(lengths, plMean))), options.plWeight);
+  return { penalty, plMean, length, w };
+}
