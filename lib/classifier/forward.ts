@@ -1,0 +1,54 @@
+import type { CompiledStep } from '../engine/compile.ts';
+import { tf } from '../engine/tf.ts';
+import type { ModelOptions } from './model.ts';
+
+/** Forward passes over any number of images by one step of fixed batch size; the last batch is filled up with black. */
+
+export interface ForwardResult {
+  /** [n, F], row after row. */
+  readonly features: Float32Array;
+  /** [n, 2], row after row. */
+  readonly logits: Float32Array;
+}
+
+/** `count` images written by `write(index, target, offset)` as 0..255 floats into a fresh tensor [batchSize, S, S, C]. */
+export function imageTensor(
+  options: Pick<ModelOptions, 'inputSize' | 'channels'> & { readonly batchSize: number },
+  count: number,
+  write: (slot: number, target: Float32Array, offset: number) => void,
+): tf.Tensor4D {
+  const { inputSize, channels, batchSize } = options;
+  const size = inputSize * inputSize * channels;
+  // Fresh for every batch: TensorFlow may keep the buffer itself.
+  const target = new Float32Array(batchSize * size);
+  for (let slot = 0; slot < count; slot++) write(slot, target, slot * size);
+  return tf.tensor4d(target, [batchSize, inputSize, inputSize, channels]);
+}
+
+/** Runs the predict step on one batch of at most `batchSize` images, each inputSize * inputSize * channels bytes. */
+export function forwardBatch(
+  step: CompiledStep,
+  options: Pick<ModelOptions, 'inputSize' | 'channels'> & { readonly batchSize: number },
+  images: readonly Uint8Array[],
+): ForwardResult {
+  const input = imageTensor(options, images.length, (slot, target, offset) => {
+    target.set(images[slot] ?? [], offset);
+  });
+  const outputs = step.run({ images: input });
+  const rows = (tensor: tf.Tensor | undefined): Float32Array => {
+    if (tensor === undefined) throw new RangeError('the predict step returned no features or logits');
+    return Float32Array.from(tensor.dataSync()).subarray(0, images.length * (tensor.shape[1] ?? 0));
+  };
+  const result = { features: rows(outputs.features), logits: rows(outputs.logits) };
+  tf.dispose([input, outputs]);
+  return result;
+}
+
+/** log(softmax(negative, positive)) of image `index`, in float64. */
+export function logProbabilities(logits: Float32Array, index: number): readonly [number, number] {
+  const negative = logits[2 * index] ?? Number.NaN;
+  const positive = logits[2 * index + 1] ?? Number.NaN;
+  const largest = Math.max(negative, positive);
+  const logSum = largest + Math.log(Math.exp(negative - largest) + Math.exp(positive - largest));
+  return [negative - logSum, positive - logSum];
+}

@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import type { LocalShard, TrainClassifierTask } from '../../contract/engine.ts';
+import { classSides, type PerClass } from '../../contract/manifests.ts';
+import { loadShardImages } from '../dataset/shard.ts';
+import { DatasetError } from '../errors.ts';
+import type { RawImage } from '../image/raw-image.ts';
+import { resizeBilinear } from '../image/resize.ts';
+import type { ImageSet } from './batches.ts';
+
+/** Images of a training in memory: one byte per pixel and channel, at the size of the network's input. */
+
+export interface LabelledSet extends ImageSet {
+  readonly counts: PerClass<number>;
+  /** Hash of the images' hashes in order: which images these are. */
+  readonly sha256: string;
+}
+
+/** The one resize rule for real, synthetic and test images. Throws DatasetError when the channels differ. */
+export function toInput(
+  image: RawImage,
+  options: { readonly inputSize: number; readonly channels: 1 | 3 },
+): Uint8Array {
+  const { inputSize, channels } = options;
+  if (image.channels !== channels)
+    throw new DatasetError(
+      `the classifier expects images of ${channels} channels, got ${image.channels}; prepare the dataset with image.channels ${channels}`,
+    );
+  if (image.width === inputSize && image.height === inputSize) return image.data;
+  return resizeBilinear(image, { width: inputSize, height: inputSize }).data;
+}
+
+/** Reads both classes, negative first. Throws DatasetError when one of them is empty. */
+async function loadSet(
+  shards: PerClass<readonly LocalShard[]>,
+  task: Pick<TrainClassifierTask, 'inputSize' | 'channels'>,
+  split: string,
+): Promise<LabelledSet> {
+  const images: Uint8Array[] = [];
+  const labels: (0 | 1)[] = [];
+  const counts = { negative: 0, positive: 0 };
+  const hash = createHash('sha256');
+  for (const side of classSides) {
+    const loaded = await loadShardImages(shards[side]);
+    if (loaded.images.length === 0)
+      throw new DatasetError(`the classifier needs ${split} images of both classes, got no ${side} one`);
+    counts[side] = loaded.images.length;
+    for (const image of loaded.images) {
+      images.push(toInput(image, task));
+      labels.push(side === 'positive' ? 1 : 0);
+    }
+    for (const { sha256 } of loaded.entries) hash.update(`${side} ${sha256}\n`);
+  }
+  return { side: task.inputSize, channels: task.channels, images, labels, counts, sha256: hash.digest('hex') };
+}
+
+export interface TrainingSets {
+  readonly train: LabelledSet;
+  readonly validation: LabelledSet;
+}
+
+export async function loadTrainingSets(task: TrainClassifierTask): Promise<TrainingSets> {
+  const train = await loadSet(task.train, task, 'training');
+  return { train, validation: await loadSet(task.validation, task, 'validation') };
+}
