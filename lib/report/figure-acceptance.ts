@@ -17,7 +17,7 @@ export function acceptanceSpec(side: ClassSide, className: string, filtered: Fil
   return {
     name: `acceptance-${side}`,
     title: `Filter of ${className} fakes: ${rate}`,
-    caption: `${formatCount(accepted)} of ${formatCount(candidates)} candidates have the intended class as the more probable one.`,
+    caption: `${formatCount(accepted)} of ${formatCount(candidates)} candidates have the intended class as the more probable one for the real-trained classifier.`,
     alt: `Histogram of the probability of ${className} over ${formatCount(candidates)} fakes: ${rate}. Counts per tenth: ${histogram.join(', ')}.`,
     spec: {
       data: { values: rows },
@@ -27,7 +27,7 @@ export function acceptanceSpec(side: ClassSide, className: string, filtered: Fil
           field: 'from',
           bin: { binned: true, step: width },
           type: 'quantitative',
-          title: `probability of ${className} by the real-trained classifier`,
+          title: `probability of ${className}`,
           scale: { domain: [0, 1] },
           axis: { values: [0, 0.2, 0.4, 0.6, 0.8, 1] },
         },

@@ -1,6 +1,6 @@
 import type { GeneratorManifest, Snapshot } from '../../contract/manifests.ts';
 import type { FigureSpec } from './figure-spec.ts';
-import { formatKimg, formatNumber } from './format.ts';
+import { formatCount, formatKimg, formatNumber } from './format.ts';
 import { palette } from './palette.ts';
 
 /** Range of the metric from which a logarithmic axis shows more. */
@@ -13,49 +13,78 @@ const kimgAxis = {
   scale: { zero: true },
 } as const;
 
+/** 1, 2 and 5 times the powers of ten within a domain. */
+function logTicks(domain: readonly number[]): number[] {
+  const [lowest = 1, highest = 1] = domain;
+  const decades = Array.from({ length: 24 }, (_, i) => 10 ** (i - 12));
+  return decades
+    .flatMap((decade) => [1, 2, 5].map((step) => Number((step * decade).toPrecision(1))))
+    .filter((tick) => tick >= lowest && tick <= highest);
+}
+
 /** Metric of every snapshot over the training, with its floor and the chosen one. */
 export function snapshotMetricSpec(generator: GeneratorManifest, chosen: Snapshot): FigureSpec {
   const { floor, side, className } = generator;
   const rows = generator.snapshots.flatMap(({ nimg, metric }) =>
-    metric === null ? [] : [{ kimg: nimg / 1000, value: metric.value, series: 'fakes against reals', nimg }],
+    metric === null ? [] : [{ kimg: nimg / 1000, value: metric.value }],
   );
+  const best = chosen.metric;
+  const marked =
+    best === null
+      ? []
+      : [{ kimg: chosen.nimg / 1000, value: best.value, label: `chosen: ${formatNumber(best.value)}` }];
+  const floorRow = {
+    kimg: 0,
+    value: floor.value,
+    label: `floor, two halves of the reals: ${formatNumber(floor.value)}`,
+  };
   const values = [...rows.map((row) => row.value), floor.value];
-  const useLog = Math.min(...values) > 0 && Math.max(...values) > logFrom * Math.min(...values);
+  const [lowest, highest] = [Math.min(...values), Math.max(...values)];
+  const useLog = lowest > 0 && highest > logFrom * lowest;
+  const domain: number[] = useLog ? [lowest / 1.6, highest * 1.3] : [Math.min(0, lowest), highest * 1.15 || 1];
   const y = {
     field: 'value',
     type: 'quantitative',
-    title: `${floor.name}, lower is better${useLog ? ' (log)' : ''}`,
-    scale: useLog ? ({ type: 'log' } as const) : ({ zero: true } as const),
+    title: `${floor.name}${useLog ? ' (log)' : ''}`,
+    scale: { type: useLog ? 'log' : 'linear', domain, nice: false },
+    axis: useLog ? { values: logTicks(domain) } : { tickCount: 5 },
   } as const;
-  const series = ['fakes against reals', 'floor: two halves of the reals', 'chosen snapshot'];
-  const color = {
-    type: 'nominal',
-    scale: { domain: series, range: [palette.synthetic.light, palette.real.light, palette.accent.light] },
-  } as const;
-  const best = chosen.metric;
+  const text = { field: 'label', type: 'nominal' } as const;
   return {
     name: `snapshot-metric-${side}`,
     title: `Snapshots of ${className}: ${floor.name}`,
-    caption: `${floor.fakes} fakes per snapshot against ${floor.reals} reals for the floor. Only equal counts compare.`,
+    caption: `${best === null ? '' : `${formatCount(best.fakes)} fakes against ${formatCount(best.reals)} reals; `}floor: ${formatCount(floor.reals)} against ${formatCount(floor.fakes)} reals. Lower is better; few images push both upwards.`,
     alt: `${floor.name} of ${rows.length} snapshots of ${className} over kimg. Chosen: ${best === null ? 'not measured' : formatNumber(best.value)} at ${formatKimg(chosen.nimg)}. Floor: ${formatNumber(floor.value)}.`,
     spec: {
       layer: [
         {
-          data: { values: [{ value: floor.value, series: series[1] }] },
-          mark: { type: 'rule', strokeWidth: 2, strokeDash: [6, 4] },
-          encoding: { y, color: { ...color, field: 'series' } },
+          data: { values: [floorRow] },
+          mark: { type: 'rule', strokeWidth: 2, strokeDash: [6, 4], color: palette.real.light },
+          encoding: { y },
+        },
+        {
+          data: { values: [floorRow] },
+          mark: { type: 'text', align: 'left', dx: 4, dy: 14, fontSize: 12, color: palette.real.light },
+          encoding: { x: kimgAxis, y, text },
         },
         {
           data: { values: rows },
-          mark: { type: 'line', point: { filled: true, size: 36 } },
-          encoding: { x: kimgAxis, y, color: { ...color, field: 'series' } },
+          mark: {
+            type: 'line',
+            color: palette.synthetic.light,
+            point: { filled: true, size: 36, color: palette.synthetic.light },
+          },
+          encoding: { x: kimgAxis, y },
         },
         {
-          data: {
-            values: rows.filter((row) => row.nimg === chosen.nimg).map((row) => ({ ...row, series: series[2] })),
-          },
-          mark: { type: 'point', filled: false, size: 190, strokeWidth: 2.5, opacity: 1 },
-          encoding: { x: kimgAxis, y, color: { ...color, field: 'series' } },
+          data: { values: marked },
+          mark: { type: 'point', filled: false, size: 190, strokeWidth: 2.5, opacity: 1, color: palette.accent.light },
+          encoding: { x: kimgAxis, y },
+        },
+        {
+          data: { values: marked },
+          mark: { type: 'text', align: 'right', dx: 6, dy: 22, fontSize: 12, color: palette.accent.light },
+          encoding: { x: kimgAxis, y, text },
         },
       ],
     },

@@ -6,6 +6,7 @@ import { palette } from './palette.ts';
 
 const variants = ['real', 'synthetic'] as const;
 const unit: number[] = [0, 1];
+const fifths: number[] = [0, 0.2, 0.4, 0.6, 0.8, 1];
 
 /** ROC curves of both models on the test set, with the diagonal of chance and the operating points. */
 export function rocSpec({ models, test }: EvaluationManifest, { classes }: Study): FigureSpec {
@@ -30,14 +31,16 @@ export function rocSpec({ models, test }: EvaluationManifest, { classes }: Study
   const x = {
     field: 'falsePositiveRate',
     type: 'quantitative',
-    title: '1 - specificity (share of negatives called positive)',
+    title: '1 - specificity (false positive rate)',
     scale: { domain: unit },
+    axis: { values: fifths },
   } as const;
   const y = {
     field: 'sensitivity',
     type: 'quantitative',
-    title: 'sensitivity (share of positives found)',
+    title: 'sensitivity (true positive rate)',
     scale: { domain: unit },
+    axis: { values: fifths },
   } as const;
   const domain = variants.map(label);
   const color = {

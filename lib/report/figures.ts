@@ -31,7 +31,8 @@ const config = {
     gridColor: palette.grid.light,
     domainColor: palette.axis.light,
     tickColor: palette.axis.light,
-    labelOverlap: 'greedy',
+    labelOverlap: true,
+    labelFlush: false,
   },
   legend: {
     orient: 'top',

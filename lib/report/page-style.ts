@@ -38,14 +38,15 @@ tbody th{font-weight:500}
 .nowrap{white-space:nowrap}
 .bad{color:var(--red)}.good{color:var(--green)}
 code,.hash{font:.86em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:20px}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:20px}
 figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:12px;min-width:0}
-figure svg{display:block;width:100%;height:auto;max-width:470px;margin:0 auto}
+figure svg{display:block;width:100%;height:auto;max-width:500px;margin:0 auto}
 figure svg text{font-family:inherit}
 figure img{display:block;width:100%;height:auto;background:#000}
 figcaption{font-size:.9rem;margin-top:.6em}
 figcaption b{display:block}
 figcaption span{color:var(--soft)}
+figure.wide{grid-column:1/-1}
 figure.chosen{border-color:var(--green);box-shadow:0 0 0 1px var(--green)}
 details{margin:.8em 0}
 summary{cursor:pointer;color:var(--link)}

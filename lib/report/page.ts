@@ -1,4 +1,4 @@
-import { formatEstimate, formatInterval, formatLevel, formatUnit, withoutStop } from './format.ts';
+import { formatInterval, formatLevel, formatUnit, withoutStop } from './format.ts';
 import { renderFigures, type Figure } from './figures.ts';
 import { markup, trustedHtml, type SafeHtml } from './html.ts';
 import { datasetSection } from './page-dataset.ts';
@@ -96,8 +96,9 @@ function summarySection(inputs: ReportInputs, { sentences, warnings }: Summary):
   );
 }
 
-function figureBox({ svg, title, caption }: Figure): SafeHtml {
-  return markup`<figure>${trustedHtml(svg)}<figcaption><b>${title}</b><span>${caption}</span></figcaption></figure>\n`;
+function figureBox({ name, svg, title, caption }: Figure): SafeHtml {
+  // The ROC figure is square and has no partner: it takes a row of its own.
+  return markup`<figure${name === 'roc' ? trustedHtml(' class="wide"') : null}>${trustedHtml(svg)}<figcaption><b>${title}</b><span>${caption}</span></figcaption></figure>\n`;
 }
 
 function resultsSection(inputs: ReportInputs): SafeHtml {
@@ -110,7 +111,7 @@ function resultsSection(inputs: ReportInputs): SafeHtml {
       : mainTable(evaluation, inputs),
     evaluation === null
       ? null
-      : markup`<p class="soft">AUC of the real-trained model: ${formatEstimate(evaluation.models.real.auc)}. Small grey figures are intervals.</p>`,
+      : markup`<p class="soft">Grey: ${formatLevel(inputs.study.evaluation.ciLevel)} intervals. Positive is ${inputs.study.classes.positive}.</p>`,
   );
 }
 

@@ -84,7 +84,7 @@ function describeGenerators({ study, generators, synthetic }: ReportInputs): str
     const { floor } = generators[side];
     const name = study.classes[side];
     if (metric === null) return `${name} was not measured`;
-    const ratio = floor.value > 0 ? `, ${formatNumber(metric.value / floor.value)} times the floor` : ', floor';
+    const ratio = floor.value > 0 ? `, ${(metric.value / floor.value).toFixed(1)} times the floor` : ', floor';
     return `${name} ${formatNumber(metric.value)}${ratio} ${formatNumber(floor.value)}`;
   });
   return `How far the generators got, as ${generators.negative.floor.name} of the chosen snapshot against its floor (two halves of the real images): ${parts.join('; ')}.`;
