@@ -1,13 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ControlActivities, Decision, PublishGeneratorInput, StepIdentity } from '../contract/activities.ts';
 import { canonicalJson } from '../contract/canonical-json.ts';
-import {
-  decisionsKey,
-  releasedModelsKey,
-  resultKey,
-  stepKey,
-  trainingHeadKey,
-} from '../contract/keys.ts';
+import { decisionsKey, releasedModelsKey, resultKey, stepKey, trainingHeadKey } from '../contract/keys.ts';
 import type {
   ClassifierManifest,
   DatasetManifest,
@@ -26,7 +20,7 @@ import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { readPointer, updatePointer } from '../lib/storage/pointer.ts';
 import { readHead } from '../lib/storage/training-head.ts';
 import { planStudy } from './preflight.ts';
-import { pinStudy, readStudy } from './study-record.ts';
+import { pinStudy, readStudy, resolveStudy } from './study-record.ts';
 
 export interface ControlDeps {
   readonly store: ObjectStore;
@@ -51,8 +45,12 @@ const sha256 = (value: unknown): string => createHash('sha256').update(canonical
 export function createControlActivities(deps: ControlDeps): ControlActivities {
   const { store } = deps;
   return {
-    resolveStudy: (input) => pinStudy(store, { ...input, timeouts: deps.timeouts }),
-    preflightStudy: ({ resolved }) => planStudy(resolved, deps),
+    resolveStudy: (input) => resolveStudy(store, { ...input, timeouts: deps.timeouts }),
+    preflightStudy: async ({ resolved }) => {
+      const plan = await planStudy(resolved, deps);
+      await pinStudy(store, resolved);
+      return plan;
+    },
     findIdleQueues: ({ queues }) => deps.findIdleQueues(queues),
     findStep: (identity) => findStep(store, identity),
 
@@ -155,7 +153,8 @@ async function publishGenerator(
   const { studyId, side, className, config, metrics, floor, stopped } = input;
   const key = trainingHeadKey(studyId, `generator/${className}`);
   const state = generatorStateSchema.parse((await readHead(store, key))?.state);
-  if (!state.parameters || !state.realsGrid || !state.fingerprint) throw new NotFoundError(`${key} (finished training)`);
+  if (!state.parameters || !state.realsGrid || !state.fingerprint)
+    throw new NotFoundError(`${key} (finished training)`);
   const measured = new Map(metrics.map(({ nimg, metric }) => [nimg, metric]));
   const snapshots: Snapshot[] = state.snapshots.map(({ nimg, weights, grid }) => ({
     nimg,

@@ -132,7 +132,10 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
         const perClass = test ?? (dataset ? (await getManifest<DatasetManifest>(store, dataset)).test : null);
         if (!perClass) throw new TypeError('predictTestSet expects test shards or a dataset, got neither');
         const refs = classSides.flatMap((side) => perClass[side]);
-        await enterLedger(store, studyId, { classifier: classifier.sha256, shards: refs.map((ref) => ref.index.sha256) });
+        await enterLedger(store, studyId, {
+          classifier: classifier.sha256,
+          shards: refs.map((ref) => ref.index.sha256),
+        });
         const shards = await fetchShards(deps, refs);
         const { scores } = await infer(deps, 'scoreShards', { precision, execution }, async () => ({
           model: await fetchClassifier(deps, classifier, channels),

@@ -30,7 +30,9 @@ export async function planStudy(
   const warnings = idle.map((queue) => `no worker polls queue ${queue}; its steps wait until one does`);
   const trainingBytes = 4 * estimateGeneratorParameters(study) * 10;
   if (trainingBytes > 0.8 * totalmem())
-    warnings.push(`training needs about ${gigabytes(trainingBytes)} GB of memory, this host has ${gigabytes(totalmem())}`);
+    warnings.push(
+      `training needs about ${gigabytes(trainingBytes)} GB of memory, this host has ${gigabytes(totalmem())}`,
+    );
   return { steps: planSteps(study), images, estimatedBytes, warnings };
 }
 
@@ -77,7 +79,11 @@ function planSteps(study: Study): StudyPlan['steps'] {
   return [
     { step: 'dataset', queue: queues.prepareDataset, detail: `${image.resolution} px, ${image.channels} channel(s)` },
     { step: 'classifier/real', queue: queues.trainClassifier, detail: training },
-    ...classSides.map((side) => ({ step: `generator/${classes[side]}`, queue: queueOf(side), detail: generatorDetail })),
+    ...classSides.map((side) => ({
+      step: `generator/${classes[side]}`,
+      queue: queueOf(side),
+      detail: generatorDetail,
+    })),
     ...classSides.map((side) => ({
       step: `synthesis/${classes[side]}`,
       queue: queues.synthesize,

@@ -17,12 +17,11 @@ interface StudyRecord {
 }
 
 /**
- * Resolves the study file and pins it under its studyId; the same study started again gets its pinned import and its
- * earlier decisions.
+ * Resolves the study file. A study that was pinned before gets its pinned import and its earlier decisions.
  * @throws StudyFileError, DatasetError when the dataset was never imported, ConfigurationError when the studyId belongs to
  *   another configuration.
  */
-export async function pinStudy(
+export async function resolveStudy(
   store: ObjectStore,
   { file, workflowId, timeouts }: { file: unknown; workflowId: string; timeouts: TimeoutProfileName },
 ): Promise<ResolvedStudy> {
@@ -31,15 +30,17 @@ export async function pinStudy(
     throw new StudyFileError([
       { path: 'studyId', message: `expected the workflow id study/${study.studyId}, got ${workflowId}` },
     ]);
-  const record = await createOrRead(store, study);
+  const source = await findSource(store, study);
   const decisions = await readPointer<{ decisions: readonly (Decision & { by: string })[] }>(
     store,
     decisionsKey(study.studyId),
   );
   return {
     study,
-    configSha256: createHash('sha256').update(canonicalJson(identityOf(study))).digest('hex'),
-    source: record.source,
+    configSha256: createHash('sha256')
+      .update(canonicalJson(identityOf(study)))
+      .digest('hex'),
+    source,
     // Who decided stays in the store: it changes no byte of the result.
     decisions: (decisions?.value.decisions ?? []).map(({ by, ...decision }) => decision),
     timeouts,
@@ -60,28 +61,30 @@ function withStudyId(file: unknown, workflowId: string): unknown {
   return isObject && id !== undefined && !('studyId' in file) ? { studyId: id, ...file } : file;
 }
 
-async function createOrRead(store: ObjectStore, study: Study): Promise<StudyRecord> {
+/**
+ * Binds the studyId to this configuration and import. Called after the preflight: a file that it refused can be mended
+ * under the same studyId.
+ */
+export async function pinStudy(store: ObjectStore, { study, source }: ResolvedStudy): Promise<void> {
+  const record: StudyRecord = { study, source };
   const key = studyKey(study.studyId);
-  const present = await readPointer<StudyRecord>(store, key);
+  if (!(await createPointer(store, key, record))) refuseChange((await readStudy(store, study.studyId)).study, study);
+}
+
+async function findSource(store: ObjectStore, study: Study): Promise<RefTo<DatasetImport>> {
+  const present = await readPointer<StudyRecord>(store, studyKey(study.studyId));
   if (present) {
     refuseChange(present.value.study, study);
-    return present.value;
+    return present.value.source;
   }
   const head = await readPointer<RefTo<DatasetImport>>(store, importHeadKey(study.dataset.name));
-  if (!head) {
-    const known: string[] = [];
-    for await (const { key: other } of store.list('datasets/')) known.push(other.split('/')[1] ?? other);
-    throw new DatasetError(
-      `expected an imported dataset "${study.dataset.name}", found ${known.length > 0 ? known.join(', ') : 'none'}; ` +
-        `run: echoforge import DIR --name ${study.dataset.name}`,
-    );
-  }
-  const record: StudyRecord = { study, source: head.value };
-  await createPointer(store, key, record);
-  // Somebody may have been first; what is stored counts.
-  const stored = await readStudy(store, study.studyId);
-  refuseChange(stored.study, study);
-  return stored;
+  if (head) return head.value;
+  const known: string[] = [];
+  for await (const { key } of store.list('datasets/')) known.push(key.split('/')[1] ?? key);
+  throw new DatasetError(
+    `expected an imported dataset "${study.dataset.name}", found ${known.length > 0 ? known.join(', ') : 'none'}; ` +
+      `run: echoforge import DIR --name ${study.dataset.name}`,
+  );
 }
 
 function refuseChange(pinned: Study, wanted: Study): void {

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { Context } from '@temporalio/activity';
 import type { z } from 'zod';
 import { canonicalJson } from '../contract/canonical-json.ts';
 import { trainingFileKey, trainingHeadKey } from '../contract/keys.ts';
 import type { Fingerprint } from '../contract/manifests.ts';
 import type { BlobRef } from '../contract/refs.ts';
 import type { ClassifierState, GeneratorState } from '../contract/training-state.ts';
-import { downloadObject, hashFile, putBlobFile } from '../lib/storage/blobs.ts';
+import { downloadObject, hashFile, putBlobFile, putObjectFile } from '../lib/storage/blobs.ts';
 import { advanceHead, claimHead } from '../lib/storage/training-head.ts';
 import type { LocalDeps } from './local-inputs.ts';
 
@@ -47,7 +48,11 @@ export async function openTraining<S extends GeneratorState | ClassifierState>(
   const key = trainingHeadKey(studyId, name);
   const fileKey = (sha256: string): string => trainingFileKey(studyId, name, sha256);
   const owner = `${hostname()}/${process.pid}`;
-  let claim = await claimHead({ store, key, owner, configSha256, nonce: randomBytes(8).toString('hex'), initial });
+  let claim = await claimHead({
+    ...{ store, key, owner, configSha256, initial },
+    nonce: randomBytes(8).toString('hex'),
+    scheduledMs: Context.current().info.currentAttemptScheduledTimestampMs,
+  });
   let state = nowOn(schema.parse(claim.state), fingerprint);
 
   const move = async (next: S): Promise<void> => {
@@ -66,7 +71,7 @@ export async function openTraining<S extends GeneratorState | ClassifierState>(
     },
     commit: async ({ checkpointFile, eventsFile, complete }, position, next) => {
       const checkpoint = await hashFile(checkpointFile);
-      await store.putFile(fileKey(checkpoint.sha256), checkpointFile);
+      await putObjectFile(store, { key: fileKey(checkpoint.sha256), ref: checkpoint, file: checkpointFile });
       const events = eventsFile === null ? [] : [await putBlobFile(store, eventsFile)];
       const written = { at: position.at, file: checkpoint, snapshot: position.snapshot };
       const { kept, dropped } = planRetention([...state.kept, written], position.best);

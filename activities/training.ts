@@ -10,13 +10,7 @@ import type {
 } from '../contract/activities.ts';
 import { canonicalJson } from '../contract/canonical-json.ts';
 import type { EngineEvent, EngineRunner, EngineSettings, EngineTasks, LocalShard } from '../contract/engine.ts';
-import type {
-  DatasetManifest,
-  FilteredSetManifest,
-  Fingerprint,
-  PerClass,
-  ShardRef,
-} from '../contract/manifests.ts';
+import type { DatasetManifest, FilteredSetManifest, Fingerprint, PerClass, ShardRef } from '../contract/manifests.ts';
 import { classifierInputSize } from '../contract/plan.ts';
 import {
   classifierStateSchema,
@@ -69,26 +63,37 @@ export async function trainGeneratorSegment(
         if (event.type !== 'generatorCheckpoint') return;
         const { nimg, complete, snapshot } = event;
         const before = training.state();
-        await training.commit(event, { at: nimg, best: bestNimg, snapshot: snapshot === null ? null : before.snapshots.length }, async (common) => ({
-          ...before,
-          ...common,
-          nimg,
-          complete,
-          ticks: [...before.ticks, ...event.ticks],
-          snapshots:
-            snapshot === null
-              ? before.snapshots
-              : [
-                  ...before.snapshots,
-                  {
-                    nimg,
-                    weights: await putBlobFile(deps.store, snapshot.weightsFile),
-                    grid: await putBlobFile(deps.store, snapshot.gridFile),
-                  },
-                ],
-        }));
+        await training.commit(
+          event,
+          { at: nimg, best: bestNimg, snapshot: snapshot === null ? null : before.snapshots.length },
+          async (common) => ({
+            ...before,
+            ...common,
+            nimg,
+            complete,
+            ticks: [...before.ticks, ...event.ticks],
+            snapshots:
+              snapshot === null
+                ? before.snapshots
+                : [
+                    ...before.snapshots,
+                    {
+                      nimg,
+                      weights: await putBlobFile(deps.store, snapshot.weightsFile),
+                      grid: await putBlobFile(deps.store, snapshot.gridFile),
+                    },
+                  ],
+          }),
+        );
       };
-      const output = await runTraining(deps, 'trainGenerator', { studyId, training: training.name, settings, workDir, input, onEvent });
+      const output = await runTraining(deps, 'trainGenerator', {
+        studyId,
+        training: training.name,
+        settings,
+        workDir,
+        input,
+        onEvent,
+      });
       const { parameters, images, realsGridFile } = output;
       const realsGrid = await putBlobFile(deps.store, realsGridFile);
       await training.move({ ...training.state(), parameters, images, realsGrid });
@@ -146,7 +151,14 @@ export async function trainClassifierSegment(
           finished,
         }));
       };
-      const output = await runTraining(deps, 'trainClassifier', { studyId, training: training.name, settings, workDir, input, onEvent });
+      const output = await runTraining(deps, 'trainClassifier', {
+        studyId,
+        training: training.name,
+        settings,
+        workDir,
+        input,
+        onEvent,
+      });
       const { parameters, finished } = output;
       await training.move({ ...training.state(), parameters, finished, images: output.images });
     });

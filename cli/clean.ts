@@ -19,7 +19,9 @@ export async function cleanStudy(options: {
   say(`study ${studyId}: ${keys.length} objects, ${(bytes / 1e6).toFixed(1)} MB`);
   if (!confirmed) {
     const terminal = createInterface({ input: process.stdin, output: process.stdout });
-    const answer = await terminal.question('Delete its checkpoints, report and progress? It cannot be resumed then. [y/N] ');
+    const answer = await terminal.question(
+      'Delete its checkpoints, report and progress? It cannot be resumed then. [y/N] ',
+    );
     terminal.close();
     if (!/^y(es)?$/i.test(answer)) return say('nothing deleted');
   }

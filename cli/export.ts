@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { z } from 'zod';
 import { reportKey, stepKey, trainingHeadKey } from '../contract/keys.ts';
 import type {
   ClassifierManifest,
@@ -27,6 +28,9 @@ interface Options {
   readonly say: (line: string) => void;
 }
 
+/** What heads of both kinds of training have. */
+const withEvents = z.object({ events: z.array(z.object({ sha256: z.string(), bytes: z.number() })) });
+
 const reportFiles = ['report.html', 'results.json', 'run.html', 'run.json'];
 
 /** @throws NotFoundError when the study has not published a report. */
@@ -49,8 +53,8 @@ export async function exportTensorboard({ store, studyId, out, say }: Options): 
   for await (const { key } of store.list(`studies/${studyId}/training/`)) {
     const name = /training\/(.+)\/head\.json$/.exec(key)?.[1];
     if (name === undefined) continue;
-    const head = await readHead<{ events: readonly BlobRef[] }>(store, trainingHeadKey(studyId, name));
-    const events = head?.state.events ?? [];
+    const head = await readHead(store, trainingHeadKey(studyId, name));
+    const { events } = withEvents.parse(head?.state);
     for (const [i, ref] of events.entries()) {
       const number = String(i).padStart(6, '0');
       await download(store, ref, join(out, name, `events.out.tfevents.${number}.echoforge`));
@@ -160,4 +164,3 @@ async function download(store: ObjectStore, ref: BlobRef, file: string): Promise
   await mkdir(dirname(file), { recursive: true });
   await downloadBlob(store, ref, file);
 }
-

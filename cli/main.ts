@@ -37,14 +37,18 @@ program
   .argument('<studyId>')
   .requiredOption('--out <dir>', 'folder to write to')
   .description('unpack everything that a finished study made: report, images, weights, predictions, manifests')
-  .action(async (studyId: string, { out }: { out: string }) => exportStudy({ store: await store(), studyId, out, say }));
+  .action(async (studyId: string, { out }: { out: string }) =>
+    exportStudy({ store: await store(), studyId, out, say }),
+  );
 
 program
   .command('report')
   .argument('<studyId>')
   .requiredOption('--out <dir>', 'folder to write to')
   .description('fetch report.html, results.json and the run record')
-  .action(async (studyId: string, { out }: { out: string }) => exportReport({ store: await store(), studyId, out, say }));
+  .action(async (studyId: string, { out }: { out: string }) =>
+    exportReport({ store: await store(), studyId, out, say }),
+  );
 
 program
   .command('tensorboard')

@@ -44,7 +44,8 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): Environme
 function secret(name: 'S3_ACCESS_KEY' | 'S3_SECRET_KEY'): string {
   const file = process.env[`${name}_FILE`];
   const value = process.env[name] ?? (file === undefined ? undefined : readFileSync(file, 'utf8').trim());
-  if (value === undefined || value === '') throw new ConfigurationError(`expected ${name} or ${name}_FILE, found neither`);
+  if (value === undefined || value === '')
+    throw new ConfigurationError(`expected ${name} or ${name}_FILE, found neither`);
   return value;
 }
 

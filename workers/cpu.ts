@@ -14,7 +14,10 @@ installRuntime(log);
 const environment = readEnvironment();
 const store = openStore(environment);
 const workDir = join(environment.ECHOFORGE_WORK_DIR, 'cpu');
-const cache = createBlobCache({ dir: join(environment.ECHOFORGE_WORK_DIR, 'blobs'), maxBytes: environment.ECHOFORGE_CACHE_BYTES });
+const cache = createBlobCache({
+  dir: join(environment.ECHOFORGE_WORK_DIR, 'blobs'),
+  maxBytes: environment.ECHOFORGE_CACHE_BYTES,
+});
 
 await runWorkers(log, [
   {

@@ -188,6 +188,7 @@ export function createEngineHost(options: HostOptions): EngineHost {
 
 function describeExit(code: number | null, signal: NodeJS.Signals | null): string {
   const how = signal === null ? `with code ${code}` : `by ${signal}`;
-  const hint = signal === 'SIGKILL' ? '; if nobody killed it, the machine ran out of memory (see docs/operating.md)' : '';
+  const hint =
+    signal === 'SIGKILL' ? '; if nobody killed it, the machine ran out of memory (see docs/operating.md)' : '';
   return `the engine process ended ${how}${hint}`;
 }

@@ -13,7 +13,10 @@ installRuntime(log);
 const environment = readEnvironment();
 const store = openStore(environment);
 const workDir = join(environment.ECHOFORGE_WORK_DIR, 'gpu');
-const cache = createBlobCache({ dir: join(environment.ECHOFORGE_WORK_DIR, 'blobs'), maxBytes: environment.ECHOFORGE_CACHE_BYTES });
+const cache = createBlobCache({
+  dir: join(environment.ECHOFORGE_WORK_DIR, 'blobs'),
+  maxBytes: environment.ECHOFORGE_CACHE_BYTES,
+});
 const engine = createEngineHost({
   entry: new URL('./engine-process.ts', import.meta.url),
   log,

@@ -8,9 +8,7 @@ export async function runWorkers(
   workers: readonly (Pick<WorkerOptions, 'taskQueue'> & Partial<WorkerOptions>)[],
 ): Promise<void> {
   const { connection, namespace } = await connectPatiently(log);
-  const running = await Promise.all(
-    workers.map((options) => Worker.create({ connection, namespace, ...options })),
-  );
+  const running = await Promise.all(workers.map((options) => Worker.create({ connection, namespace, ...options })));
   log.info({ queues: workers.map(({ taskQueue }) => taskQueue), namespace }, 'worker ready');
   try {
     await Promise.all(running.map((worker) => worker.run()));

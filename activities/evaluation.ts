@@ -1,0 +1,124 @@
+import { readFile } from 'node:fs/promises';
+import type { CpuActivities, ReevaluationRow, ReevaluationSet } from '../contract/activities.ts';
+import { reevaluationsKey, releasedModelsKey } from '../contract/keys.ts';
+import {
+  classSides,
+  type ClassifierManifest,
+  type ClassSide,
+  type DatasetManifest,
+  type EvaluationManifest,
+  type FilteredSetManifest,
+  type PerClass,
+  type Prediction,
+  type RefTo,
+  type ShardEntry,
+  type ShardRef,
+} from '../contract/manifests.ts';
+import type { ClassifierVariant } from '../contract/names.ts';
+import { NotFoundError } from '../lib/errors.ts';
+import { describeRuntime } from '../lib/fingerprint.ts';
+import { aucEstimate } from '../lib/stats/auc-interval.ts';
+import { compareModels } from '../lib/stats/compare-models.ts';
+import { getBlob, getManifest, putManifest } from '../lib/storage/blobs.ts';
+import type { ObjectStore } from '../lib/storage/object-store.ts';
+import { readPointer, updatePointer } from '../lib/storage/pointer.ts';
+import { beating } from './activity-support.ts';
+import { fetchShards, parseJsonLines, type LocalDeps } from './local-inputs.ts';
+
+/** What `releaseModels` stores for re-evaluation. */
+export interface ReleasedModels {
+  readonly models: Readonly<Record<ClassifierVariant, RefTo<ClassifierManifest>>>;
+  readonly evaluation: RefTo<EvaluationManifest>;
+}
+
+/** @throws NotFoundError when no finished study of that id released models. */
+export async function readReleased(store: ObjectStore, models: string): Promise<ReleasedModels> {
+  const released = await readPointer<ReleasedModels>(store, releasedModelsKey(models));
+  if (!released) throw new NotFoundError(`${releasedModelsKey(models)} (models of a finished study "${models}")`);
+  return released.value;
+}
+
+export function createEvaluationActivities(
+  deps: LocalDeps,
+): Pick<CpuActivities, 'compareClassifiers' | 'appendReevaluation'> {
+  const { store } = deps;
+  return {
+    compareClassifiers: async ({ study, dataset, models, filtered, predictions }) =>
+      await beating(async () => {
+        const { margin, alpha, ciLevel, bootstrapResamples } = study.evaluation;
+        const rows = { real: await read(store, predictions.real), synthetic: await read(store, predictions.synthetic) };
+        const compared = compareModels({
+          predictions: rows,
+          ...{ margin, alpha, ciLevel, bootstrapResamples },
+          seed: study.seed,
+          threshold: 0.5,
+        });
+        const manifest = await getManifest<DatasetManifest>(store, dataset);
+        const variants = ['real', 'synthetic'] as const;
+        const weights = await Promise.all(
+          variants.map((variant) => getManifest<ClassifierManifest>(store, models[variant])),
+        );
+        const audit = await runAudit(deps, {
+          dataset: manifest,
+          filtered: await getManifest<FilteredSetManifest>(store, filtered),
+          classifiers: weights,
+        });
+        return await putManifest<EvaluationManifest>(store, {
+          kind: 'evaluation',
+          test: manifest.counts.test,
+          groups: new Set(rows.real.map(({ groupId, member }) => groupId ?? member)).size,
+          models: {
+            real: { ...compared.models.real, predictions: predictions.real },
+            synthetic: { ...compared.models.synthetic, predictions: predictions.synthetic },
+          },
+          comparison: compared.comparison,
+          audit,
+          fingerprint: describeRuntime(),
+        });
+      }),
+
+    appendReevaluation: async ({ request, set, predictions, workflowId }) => {
+      const { evaluation } = await readReleased(store, request.models);
+      const released = await getManifest<EvaluationManifest>(store, evaluation);
+      const notes: string[] = set.rejected === 0 ? [] : [`${set.rejected} files were rejected`];
+      const auc = {
+        real: aucOf(await read(store, predictions.real)),
+        synthetic: aucOf(await read(store, predictions.synthetic)),
+      };
+      const interval = { real: intervalOf(released, 'real'), synthetic: intervalOf(released, 'synthetic') };
+      const outside = (['real', 'synthetic'] as const).filter((variant) => {
+        const [value, range] = [auc[variant], interval[variant]];
+        return value !== null && range !== null && (value < range[0] || value > range[1]);
+      });
+      for (const variant of outside)
+        notes.push(`AUC of the ${variant}-trained model left the interval of its evaluation`);
+      if (auc.real === null) notes.push('AUC needs images of both classes');
+      const { models, prefix } = request;
+      const row: ReevaluationRow = {
+        ...{ workflowId, prefix, auc, interval, notes },
+        images: set.images,
+        regression: outside.length > 0,
+      };
+      await updatePointer<{ rows: readonly ReevaluationRow[] }>(store, reevaluationsKey(models), (present) => {
+        const rows = present?.rows ?? [];
+        return { rows: [...rows.filter((other) => other.workflowId !== workflowId), row] };
+      });
+      return row;
+    },
+  };
+}
+
+const read = async (store: ObjectStore, ref: { sha256: string; bytes: number }): Promise<Prediction[]> =>
+  parseJsonLines<Prediction>(await getBlob(store, ref));
+
+/** Null when a class is missing. */
+function aucOf(predictions: readonly Prediction[]): number | null {
+  const labels = predictions.map(({ side }) => (side === 'positive' ? 1 : 0));
+  const scores = predictions.map(({ probability }) => probability);
+  return aucEstimate({ scores, labels, level: 0.95 })?.value ?? null;
+}
+
+function intervalOf({ models }: EvaluationManifest, variant: ClassifierVariant): readonly [number, number] | null {
+  const ci = models[variant].aucGrouped.ci ?? models[variant].auc.ci;
+  return ci && [ci.lower, ci.upper];
+}

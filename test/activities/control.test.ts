@@ -1,0 +1,135 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createControlActivities } from '../../activities/control.ts';
+import type { ControlActivities, StepIdentity } from '../../contract/activities.ts';
+import { importHeadKey } from '../../contract/keys.ts';
+import type { DatasetImport } from '../../contract/manifests.ts';
+import { putManifest } from '../../lib/storage/blobs.ts';
+import { createMemoryStore } from '../../lib/storage/memory.ts';
+import type { ObjectStore } from '../../lib/storage/object-store.ts';
+import { updatePointer } from '../../lib/storage/pointer.ts';
+import { fakeFingerprint } from '../support/fake-activities.ts';
+
+const manifest = { kind: 'dataset', sha256: 'a'.repeat(64), bytes: 3 };
+const identity: StepIdentity = {
+  studyId: 's1',
+  step: 'dataset',
+  config: { resolution: 32 },
+  inputs: ['b'.repeat(64)],
+  fingerprint: fakeFingerprint,
+  reuse: true,
+};
+
+describe('control activities', () => {
+  let store: ObjectStore;
+  let control: ControlActivities;
+  let freeBytes: number | null;
+  beforeEach(() => {
+    store = createMemoryStore();
+    freeBytes = null;
+    control = createControlActivities({
+      store,
+      timeouts: 'test',
+      findIdleQueues: (queues) => Promise.resolve(queues.filter((queue) => queue === 'gpu-b')),
+      freeBytes: () => Promise.resolve(freeBytes),
+    });
+  });
+
+  describe('finished steps', () => {
+    const finish = async (over: Partial<StepIdentity> = {}): Promise<void> => {
+      const { key } = await control.findStep({ ...identity, ...over });
+      await control.finishStep({ studyId: over.studyId ?? 's1', step: 'dataset', key, manifest });
+    };
+
+    it('finds nothing before a step has finished', async () => {
+      expect((await control.findStep(identity)).manifest).toBeNull();
+    });
+
+    it('finds its own finished step again, whatever would run it now', async () => {
+      await finish();
+      const fingerprint = { ...fakeFingerprint, node: '99' };
+      expect(await control.findStep({ ...identity, fingerprint })).toMatchObject({ manifest, reused: false });
+    });
+
+    it('does not find it for another configuration or other inputs', async () => {
+      await finish();
+      expect((await control.findStep({ ...identity, config: { resolution: 64 } })).manifest).toBeNull();
+      expect((await control.findStep({ ...identity, inputs: [] })).manifest).toBeNull();
+    });
+
+    it('takes the step of another study on the same fingerprint only, and says so', async () => {
+      await finish();
+      const other = { ...identity, studyId: 's2' };
+      expect(await control.findStep(other)).toMatchObject({ manifest, reused: true });
+      expect((await control.findStep({ ...other, reuse: false })).manifest).toBeNull();
+      const elsewhere = { ...other, fingerprint: { ...fakeFingerprint, threads: 64 } };
+      expect((await control.findStep(elsewhere)).manifest).toBeNull();
+    });
+  });
+
+  it('records a decision once, however often its activity is retried', async () => {
+    const decision = { type: 'stopTraining', side: 'negative', atNimg: 640, reason: 'enough' } as const;
+    await control.recordDecision({ studyId: 's1', decision, by: '' });
+    await control.recordDecision({ studyId: 's1', decision, by: '' });
+    await importFiles({ benign: 30, malignant: 30 });
+    const { decisions } = await control.resolveStudy({ file, workflowId: 'study/s1' });
+    expect(decisions).toEqual([decision]);
+  });
+
+  const file = { dataset: { name: 'busi' }, classes: { negative: 'benign', positive: 'malignant' } };
+  const importFiles = async (folders: Record<string, number>): Promise<void> => {
+    const blob = { sha256: 'a'.repeat(64), bytes: 1 };
+    const files = Object.entries(folders).flatMap(([folder, count]) =>
+      Array.from({ length: count }, (_, i) => ({ path: `${folder}/${i}.png`, blob })),
+    );
+    const head = await putManifest<DatasetImport>(store, { kind: 'import', name: 'busi', files });
+    await updatePointer(store, importHeadKey('busi'), () => head);
+  };
+
+  describe('preflight', () => {
+    const plan = async (over: object = {}): ReturnType<ControlActivities['preflightStudy']> =>
+      await control.preflightStudy({
+        resolved: await control.resolveStudy({ file: { ...file, ...over }, workflowId: 'study/s1' }),
+      });
+
+    it('lists the steps with their queues and counts the source images', async () => {
+      await importFiles({ benign: 30, malignant: 25 });
+      const { images, steps, warnings } = await plan();
+      expect(images).toEqual({ negative: 30, positive: 25 });
+      expect(steps.map(({ step }) => step)).toContain('generator/malignant');
+      expect(warnings.filter((warning) => warning.includes('no worker'))).toEqual([]);
+    });
+
+    it('refuses a folder that is neither a class nor ignored', async () => {
+      await importFiles({ benign: 30, malignant: 25, normal: 10 });
+      await expect(plan()).rejects.toThrow(/normal.*"ignore"/);
+    });
+
+    it('lets a refused file be mended under the same studyId', async () => {
+      await importFiles({ benign: 30, malignant: 25, normal: 10 });
+      await expect(plan()).rejects.toThrow();
+      await plan({ ignore: ['normal'] });
+      await expect(plan({ ignore: ['normal', 'other'] })).rejects.toThrow(/another configuration.*ignore/);
+    });
+
+    it('refuses a class that is missing or too small', async () => {
+      await importFiles({ benign: 30, malign: 25 });
+      await expect(plan({ ignore: ['malign'] })).rejects.toThrow(/"malignant".* 0 files/);
+    });
+
+    it('warns about a queue that nobody polls', async () => {
+      await importFiles({ benign: 30, malignant: 25 });
+      expect((await plan({ queues: { synthesize: 'gpu-b' } })).warnings.join()).toContain('gpu-b');
+    });
+
+    it('refuses a study that does not fit the disk', async () => {
+      await importFiles({ benign: 30, malignant: 25 });
+      freeBytes = 1e6;
+      await expect(plan()).rejects.toThrow(/GB are free/);
+    });
+
+    it('refuses the Inception network, whose weights this release cannot use', async () => {
+      await importFiles({ benign: 30, malignant: 25 });
+      await expect(plan({ snapshotMetric: { extractor: 'inception-2015' } })).rejects.toThrow(/fd\.irv2-real/);
+    });
+  });
+});

@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import {
+  estimateGeneratorParameters,
+  planSeedShards,
+  planSegments,
+  snapshotNimgs,
+  tickNimgOf,
+  totalNimgOf,
+} from '../../contract/plan.ts';
+import { resolveStudyFile } from '../../contract/resolve-study.ts';
+
+const study = (over: object = {}): ReturnType<typeof resolveStudyFile> =>
+  resolveStudyFile({
+    studyId: 'a',
+    dataset: { name: 'b' },
+    classes: { negative: 'benign', positive: 'malignant' },
+    ...over,
+  });
+
+describe('planning', () => {
+  it("takes the paper's tick length for the resolution, rounded up to whole minibatches", () => {
+    expect(tickNimgOf(study().generator, 256)).toBe(8000);
+    expect(tickNimgOf(study({ generator: { tickNimg: 100 } }).generator, 256)).toBe(128);
+  });
+
+  it('cuts a training into whole numbers of ticks and ends at the total', () => {
+    const { generator } = study({ generator: { totalKimg: 400, tickNimg: 8000, snapshotTicks: 10, segmentTicks: 20 } });
+    expect(planSegments(generator, 256, 0)).toEqual([160_000, 320_000, 400_000]);
+    expect(planSegments(generator, 256, 8_160)).toEqual([160_000, 320_000, 400_000]);
+    expect(planSegments(generator, 256, 320_000)).toEqual([400_000]);
+    expect(planSegments(generator, 256, 400_000)).toEqual([]);
+  });
+
+  it('puts a snapshot at the start, at every interval and at the end', () => {
+    const { generator } = study({ generator: { totalKimg: 200, tickNimg: 8000, snapshotTicks: 10, segmentTicks: 20 } });
+    expect(snapshotNimgs(generator, 256)).toEqual([0, 80_000, 160_000, 200_000]);
+  });
+
+  it('shows the total as a whole number of minibatches', () => {
+    expect(totalNimgOf(study({ generator: { totalKimg: 1.001 } }).generator)).toBe(1024);
+  });
+
+  it('cuts seeds into shards without gap or overlap', () => {
+    const shards = planSeedShards(study({ synthesis: { imagesPerClass: 1000 } }), 1, 1000);
+    expect(shards).toEqual([
+      { firstSeed: 1, lastSeed: 496 },
+      { firstSeed: 497, lastSeed: 992 },
+      { firstSeed: 993, lastSeed: 1000 },
+    ]);
+  });
+
+  it('estimates the parameters of config-e at 256 px within a tenth of the exact 48.8 million', () => {
+    expect(estimateGeneratorParameters(study())).toBeGreaterThan(0.9 * 48_763_412);
+    expect(estimateGeneratorParameters(study())).toBeLessThan(1.1 * 48_763_412);
+  });
+});

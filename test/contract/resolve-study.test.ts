@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { identityOf, resolveStudyFile, StudyFileError } from '../../contract/resolve-study.ts';
+
+const minimal = {
+  studyId: 'busi-256',
+  dataset: { name: 'busi' },
+  classes: { negative: 'benign', positive: 'malignant' },
+};
+
+function problemsOf(file: unknown): readonly { path: string; message: string }[] {
+  try {
+    resolveStudyFile(file);
+  } catch (error) {
+    if (error instanceof StudyFileError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('resolveStudyFile', () => {
+  it('fills every default of a minimal file', () => {
+    const study = resolveStudyFile(minimal);
+    expect(study.preset).toBe('sound');
+    expect(study.generator.totalKimg).toBe(25_000);
+    expect(study.synthesis).toMatchObject({ imagesPerClass: 25_000, psi: 1.6 });
+    expect(study.split.unit).toBe('group');
+  });
+
+  it('lays the file over the preset over the defaults', () => {
+    const study = resolveStudyFile({ ...minimal, preset: 'demo', generator: { totalKimg: 1 } });
+    expect(study.generator.totalKimg).toBe(1);
+    expect(study.image.resolution).toBe(32);
+    expect(study.generator.mixingProb).toBe(0.9);
+  });
+
+  it('refuses the nakata preset without pretrained weights unless an untrained trunk is allowed', () => {
+    expect(problemsOf({ ...minimal, preset: 'nakata' })[0]?.path).toBe('classifier.freeze');
+    const study = resolveStudyFile({ ...minimal, preset: 'nakata', classifier: { allowRandomTrunk: true } });
+    expect(study.generator).toMatchObject({ r1Gamma: 100, emaRampup: null });
+    expect(study.split.unit).toBe('image');
+  });
+
+  it('keeps operational fields out of the identity of a study', () => {
+    const a = identityOf(resolveStudyFile({ ...minimal, owner: 'a', reuse: false, gates: ['snapshot'] }));
+    const b = identityOf(resolveStudyFile({ ...minimal, studyId: 'other', queues: { synthesize: 'gpu-b' } }));
+    expect(a).toEqual(b);
+  });
+
+  const refused: Record<string, [unknown, string]> = {
+    null: [null, ''],
+    'an array': [[minimal], ''],
+    'a string': ['{"studyId": 1}', ''],
+    'no studyId': [{ ...minimal, studyId: undefined }, 'studyId'],
+    'a studyId with a slash': [{ ...minimal, studyId: 'a/b' }, 'studyId'],
+    'an upper-case studyId': [{ ...minimal, studyId: 'Busi' }, 'studyId'],
+    'no dataset': [{ studyId: 'a', classes: minimal.classes }, 'dataset'],
+    'no classes': [{ studyId: 'a', dataset: minimal.dataset }, 'classes'],
+    'equal classes': [{ ...minimal, classes: { negative: 'x', positive: 'x' } }, 'classes'],
+    'a class folder with a path': [{ ...minimal, classes: { negative: '../x', positive: 'y' } }, 'classes.negative'],
+    'a class that is also ignored': [{ ...minimal, ignore: ['benign'] }, 'ignore'],
+    'an unknown preset': [{ ...minimal, preset: 'fast' }, 'preset'],
+    'a preset that is a property of objects': [{ ...minimal, preset: 'constructor' }, 'preset'],
+    'an unknown key': [{ ...minimal, kimg: 3 }, ''],
+    'an unknown nested key': [{ ...minimal, generator: { kimg: 3 } }, 'generator'],
+    'a resolution that is no power of two': [{ ...minimal, image: { resolution: 100 } }, 'image.resolution'],
+    'a resolution above the bound': [{ ...minimal, image: { resolution: 2048 } }, 'image.resolution'],
+    'two channels': [{ ...minimal, image: { channels: 2 } }, 'image.channels'],
+    'a batch that is no multiple of the group': [{ ...minimal, generator: { batchSize: 6 } }, 'generator.batchSize'],
+    'a micro-batch that does not divide the batch': [
+      { ...minimal, generator: { batchSize: 32, microBatchSize: 12 } },
+      'generator.microBatchSize',
+    ],
+    'a budget below one minibatch': [{ ...minimal, generator: { totalKimg: 0.01 } }, 'generator.totalKimg'],
+    'a budget in words': [{ ...minimal, generator: { totalKimg: '10' } }, 'generator.totalKimg'],
+    'segments that cut a snapshot interval': [
+      { ...minimal, generator: { segmentTicks: 15 } },
+      'generator.segmentTicks',
+    ],
+    'a shard that is no multiple of the synthesis batch': [
+      { ...minimal, synthesis: { shardImages: 500 } },
+      'synthesis.shardImages',
+    ],
+    'fewer candidates than images': [{ ...minimal, filter: { maxCandidates: 10 } }, 'filter.maxCandidates'],
+    'keeping more than there are candidates': [{ ...minimal, filter: { keepPerClass: 30_000 } }, 'filter.keepPerClass'],
+    'splits that leave nothing to train on': [{ ...minimal, split: { validation: 0.4, test: 0.6 } }, 'split'],
+    'a classifier input below its network': [{ ...minimal, classifier: { inputSize: 64 } }, 'classifier.inputSize'],
+    'a classifier input below the resolution': [{ ...minimal, classifier: { inputSize: 128 } }, 'classifier.inputSize'],
+    'two block counts': [{ ...minimal, classifier: { blocks: [1, 2] } }, 'classifier.blocks'],
+    'a margin of one half': [{ ...minimal, evaluation: { margin: 0.5 } }, 'evaluation.margin'],
+    'a queue that is not one': [{ ...minimal, queues: { synthesize: 'control' } }, 'queues.synthesize'],
+    'an unknown gate': [{ ...minimal, gates: ['lunch'] }, 'gates.0'],
+    'a negative seed': [{ ...minimal, seed: -1 }, 'seed'],
+    'a fractional seed': [{ ...minimal, seed: 1.5 }, 'seed'],
+    'a psi that is no number': [{ ...minimal, synthesis: { psi: null } }, 'synthesis.psi'],
+  };
+  it.each(Object.entries(refused))('refuses %s and names the field', (_name, [file, path]) => {
+    const problems = problemsOf(file);
+    expect(problems.map((problem) => problem.path)).toContain(path);
+    expect(problems.every(({ message }) => message.length > 5)).toBe(true);
+  });
+});

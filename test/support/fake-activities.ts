@@ -1,0 +1,212 @@
+import type {
+  ControlActivities,
+  CpuActivities,
+  Decision,
+  FoundStep,
+  GpuActivities,
+  ResolvedStudy,
+} from '../../contract/activities.ts';
+import { canonicalJson } from '../../contract/canonical-json.ts';
+import type { Fingerprint, Snapshot, SnapshotMetric } from '../../contract/manifests.ts';
+import type { ManifestRef } from '../../contract/refs.ts';
+import { resolveStudyFile } from '../../contract/resolve-study.ts';
+
+/** Small real implementations in memory, for workflow tests: the order of steps, messages and failures, not the numbers. */
+export interface FakeWorld {
+  readonly control: ControlActivities;
+  readonly cpu: CpuActivities;
+  readonly gpu: GpuActivities;
+  /** Names of activities in the order of their calls. */
+  readonly calls: string[];
+  readonly decisions: Decision[];
+  /** Steps that were registered as finished. */
+  readonly finished: Map<string, ManifestRef>;
+  /** Set to make a training segment wait until it is cancelled or released. */
+  holdTraining: Promise<void> | null;
+  /** Set to keep a cpu worker from answering, as if there were none. */
+  holdDescribe: Promise<void> | null;
+  idleQueues: string[];
+  degenerate: string | null;
+}
+
+export const fakeFingerprint: Fingerprint = {
+  release: '0.0.0',
+  node: '0',
+  icu: '0',
+  sharp: '0',
+  vips: '0',
+  tensorflow: null,
+  backend: null,
+  device: 'fake',
+  instructionSet: 'fake',
+  threads: 1,
+  execution: null,
+  precision: null,
+};
+
+const sha = (name: string): string => Buffer.from(name).toString('hex').padEnd(64, '0').slice(0, 64);
+
+// A reference of any kind: the fakes never look inside.
+const ref = <K extends string>(kind: K, name: string): ManifestRef<K> => ({ kind, sha256: sha(name), bytes: 1 });
+
+/** Value of the metric: lowest at the second snapshot. */
+const metricAt = (nimg: number): SnapshotMetric => ({
+  name: 'fd.irv2-real',
+  value: nimg === 0 ? 50 : 10 + nimg / 1000,
+  reals: 10,
+  fakes: 10,
+});
+
+export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
+  const calls: string[] = [];
+  const decisions: Decision[] = [];
+  const finished = new Map<string, ManifestRef>();
+  const progress = new Map<string, number>();
+  const epochs = new Map<string, number>();
+
+  const snapshotsUntil = (nimg: number): Snapshot[] =>
+    [0, 64, 128, 192, 256]
+      .filter((at) => at <= nimg)
+      .map((at) => ({ nimg: at, weights: ref('w', `w${at}`), grid: ref('g', `g${at}`), metric: metricAt(at) }));
+
+  const control: ControlActivities = {
+    resolveStudy: ({ file }) => {
+      const resolved: ResolvedStudy = {
+        study: resolveStudyFile(file),
+        configSha256: sha('config'),
+        source: ref('import', 'import'),
+        decisions: [...decisions],
+        timeouts: 'test',
+      };
+      return Promise.resolve(resolved);
+    },
+    preflightStudy: () =>
+      Promise.resolve({ steps: [], images: { negative: 20, positive: 20 }, estimatedBytes: 1, warnings: [] }),
+    findIdleQueues: ({ queues }) => Promise.resolve(queues.filter((queue) => world.idleQueues.includes(queue))),
+    findStep: ({ step, config }): Promise<FoundStep> => {
+      const key = canonicalJson([step, config]);
+      return Promise.resolve({ key, manifest: finished.get(key) ?? null, reused: false });
+    },
+    finishStep: ({ key, manifest }) => {
+      finished.set(key, manifest);
+      return Promise.resolve();
+    },
+    recordDecision: ({ decision }) => {
+      decisions.push(decision);
+      return Promise.resolve();
+    },
+    publishClassifier: ({ variant }) => Promise.resolve(ref('classifier', variant)),
+    publishGenerator: ({ side }) => Promise.resolve(ref('generator', side)),
+    publishSyntheticSet: ({ manifest }) =>
+      Promise.resolve({ kind: 'syntheticSet' as const, sha256: manifest.snapshot.weights.sha256, bytes: 1 }),
+    listSyntheticShards: () => Promise.resolve([]),
+    listSnapshots: ({ generator }) =>
+      Promise.resolve(
+        snapshotsUntil(progress.get(generator.sha256 === sha('negative') ? 'negative' : 'positive') ?? 256),
+      ),
+    describeFilteredSet: () =>
+      Promise.resolve({
+        degenerate: world.degenerate,
+        accepted: { negative: 8, positive: 8 },
+        candidates: { negative: 8, positive: 8 },
+      }),
+    countImages: () => Promise.resolve({ negative: 20, positive: 20 }),
+    releaseModels: () => Promise.resolve(),
+  };
+  const cpu: CpuActivities = {
+    describeWorker: async () => {
+      await world.holdDescribe;
+      return fakeFingerprint;
+    },
+    planIngest: () => Promise.resolve({ shards: 2, files: 40 }),
+    ingestShard: ({ shard }) => Promise.resolve(ref('ingestedShard', `shard${shard}`)),
+    groupNearDuplicates: () => Promise.resolve(ref('groups', 'groups')),
+    splitDataset: () => Promise.resolve(ref('dataset', 'dataset')),
+    selectSynthetic: () => Promise.resolve(ref('filteredSet', 'filtered')),
+    compareClassifiers: () => Promise.resolve(ref('evaluation', 'evaluation')),
+    renderReport: () => Promise.resolve(ref('report', 'report')),
+    placeReport: ({ studyId }) => Promise.resolve({ prefix: `studies/${studyId}/report/` }),
+    prepareReevaluation: () =>
+      Promise.resolve({
+        test: { negative: [], positive: [] },
+        images: { negative: 5, positive: 5 },
+        models: { real: ref('classifier', 'real'), synthetic: ref('classifier', 'synthetic') },
+        channels: 1 as const,
+        rejected: 0,
+      }),
+    appendReevaluation: ({ request, workflowId }) =>
+      Promise.resolve({
+        workflowId,
+        prefix: request.prefix,
+        images: { negative: 5, positive: 5 },
+        auc: { real: 0.5, synthetic: 0.5 },
+        interval: { real: [0.8, 0.9], synthetic: null },
+        regression: true,
+        notes: [],
+      }),
+  };
+  const gpu: GpuActivities = {
+    describeEngine: () => Promise.resolve(fakeFingerprint),
+    trainGeneratorSegment: async ({ side, untilNimg }) => {
+      const before = progress.get(side) ?? 0;
+      if (world.holdTraining) {
+        const wasInterrupted = await Promise.race([
+          world.holdTraining.then(() => false),
+          interrupted().then(() => true),
+        ]);
+        if (wasInterrupted) return { nimg: before, snapshots: [], interrupted: true };
+      }
+      progress.set(side, untilNimg);
+      const snapshots = snapshotsUntil(untilNimg).map(({ nimg, weights }) => ({ nimg, weights }));
+      return { nimg: untilNimg, snapshots, interrupted: false };
+    },
+    trainClassifierSegment: ({ variant, untilEpoch, study }) => {
+      epochs.set(variant, untilEpoch);
+      const finishedNow = untilEpoch >= study.classifier.epochs;
+      return Promise.resolve({ epoch: untilEpoch, finished: finishedNow, interrupted: false, last: null });
+    },
+    measureSnapshot: ({ weights }) =>
+      Promise.resolve(
+        metricAt(
+          Number(
+            Buffer.from(weights?.sha256 ?? '', 'hex')
+              .toString()
+              .replaceAll(/\D/g, ''),
+          ) || 0,
+        ),
+      ),
+    synthesizeShard: ({ firstSeed, lastSeed }) =>
+      Promise.resolve({ firstSeed, lastSeed, shard: { tar: ref('t', 't'), index: ref('i', 'i'), images: 8 } }),
+    scoreShard: ({ shard }) => Promise.resolve({ ...shard, scores: ref('s', 's'), accepted: 4 }),
+    predictTestSet: () => Promise.resolve(ref('p', 'p')),
+  };
+  const world: FakeWorld = {
+    control: logged(control, calls),
+    cpu: logged(cpu, calls),
+    gpu: logged(gpu, calls),
+    calls,
+    decisions,
+    finished,
+    holdTraining: null,
+    holdDescribe: null,
+    idleQueues: [],
+    degenerate: null,
+  };
+  return world;
+}
+
+type Implementation = (input: never) => Promise<unknown>;
+
+function logged<A extends { readonly [K in keyof A]: Implementation }>(activities: A, calls: string[]): A {
+  const entries = Object.entries<Implementation>(activities).map(
+    ([name, work]) =>
+      [
+        name,
+        (input: never): Promise<unknown> => {
+          calls.push(name);
+          return work(input);
+        },
+      ] as const,
+  );
+  return Object.fromEntries(entries) as A; // same names, same signatures
+}
