@@ -1,0 +1,182 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { EngineContext, EnginePhase, TrainClassifierOutput, TrainClassifierTask } from '../../contract/engine.ts';
+import type { EpochRecord } from '../../contract/manifests.ts';
+import { loadEngine } from '../engine/backend.ts';
+import { encodeEventFile } from '../tensorboard/event-file.ts';
+import { readCheckpoint, writeCheckpoint, type TrainingState } from './checkpoint.ts';
+import { advanceSchedule, startSchedule } from './schedule.ts';
+import { createTraining, type Training, type Validation } from './training.ts';
+import { loadTrainingSets } from './training-images.ts';
+import { copyWeights, loadPretrainedTrunk, writeWeights, type WeightValues } from './weights.ts';
+
+/** Where a training stands, beside the variables of its network. */
+interface Progress {
+  readonly state: TrainingState;
+  /** Weights of the best validation epoch; null before the first, or when the last weights count. */
+  readonly best: WeightValues | null;
+}
+
+/**
+ * Trains a classifier until `untilEpoch`, its last epoch, early stopping, or abort. Every epoch ends in a complete checkpoint
+ * event; an abort leaves one in mid-epoch, and a training that resumes there ends in the same bytes as one that was never
+ * stopped (one engine fingerprint, CPU).
+ *
+ * An epoch is floor(images / batchSize) batches, at least one, of a fresh shuffle (batches.ts). Loss: softmax cross-entropy
+ * with label smoothing and class weights; Adam with Keras' defaults; ReduceLROnPlateau and early stopping on the validation
+ * loss (schedule.ts). `freeze: nakata` and its trainable variables: evaluation.md 1.6.
+ *
+ * Throws DatasetError (a class without images, other channels), WeightsError (a checkpoint or pretrained file that does not
+ * belong here), DivergedError (a loss that is not finite).
+ */
+export async function trainClassifier(
+  task: TrainClassifierTask,
+  context: EngineContext,
+): Promise<TrainClassifierOutput> {
+  await report(context, 'load', 0, 1);
+  await loadEngine();
+  const sets = await loadTrainingSets(task);
+  const training = createTraining(task, context.settings, sets);
+  try {
+    let progress = await begin(training);
+    await report(context, 'trace', 0, 1);
+    while (!isFinished(training, progress.state) && progress.state.epoch < task.untilEpoch) {
+      const from = progress.state;
+      const next = await runEpoch(training, context, progress);
+      progress = next.progress;
+      const advanced = progress.state.epoch > from.epoch || progress.state.position > from.position;
+      if (advanced) await commit(training, context, progress, next.complete);
+      if (!next.complete || context.signal.aborted) break;
+    }
+    return {
+      epoch: progress.state.epoch,
+      finished: isFinished(training, progress.state),
+      parameters: training.model.plan.parameters,
+      images: { train: sets.train.counts, validation: sets.validation.counts },
+    };
+  } finally {
+    training.dispose();
+  }
+}
+
+async function begin({ task, model, parts }: Training): Promise<Progress> {
+  if (task.checkpointFile !== null) {
+    const { state, best } = await readCheckpoint(task.checkpointFile, parts);
+    return { state, best: best ?? bestSoFar(task, state, () => copyWeights(model)) };
+  }
+  if (task.pretrainedFile !== null) await loadPretrainedTrunk(model, task.pretrainedFile);
+  const schedule = startSchedule(task.config.learningRate);
+  return { state: { epoch: 0, position: 0, lossSum: 0, schedule, history: [] }, best: null };
+}
+
+/** The current weights where they are the best ones: right after the best epoch. */
+function bestSoFar(task: TrainClassifierTask, state: TrainingState, current: () => WeightValues): WeightValues | null {
+  const { epoch, position, schedule } = state;
+  return task.config.restoreBest && epoch > 0 && position === 0 && schedule.bestEpoch === epoch ? current() : null;
+}
+
+function isFinished({ task }: Training, { epoch, schedule }: TrainingState): boolean {
+  return epoch >= task.config.epochs || schedule.stopped;
+}
+
+/** The rest of one epoch and its validation; incomplete when aborted on the way. */
+async function runEpoch(
+  training: Training,
+  context: EngineContext,
+  progress: Progress,
+): Promise<{ readonly progress: Progress; readonly complete: boolean }> {
+  const { task, sets, stepsPerEpoch } = training;
+  const { batchSize, epochs } = task.config;
+  const { epoch, schedule } = progress.state;
+  const { learningRate } = schedule;
+  let { position, lossSum } = progress.state;
+  const stopped = (): { progress: Progress; complete: false } => ({
+    progress: { ...progress, state: { ...progress.state, position, lossSum } },
+    complete: false,
+  });
+  while (position < stepsPerEpoch) {
+    if (context.signal.aborted) return stopped();
+    lossSum += training.trainBatch({ epoch, position, learningRate });
+    position += 1;
+    await report(context, 'train', (epoch * stepsPerEpoch + position) * batchSize, epochs * stepsPerEpoch * batchSize);
+  }
+  const validation = await training.validate(async (done) => {
+    await report(context, 'measure', done, sets.validation.images.length);
+    return !context.signal.aborted;
+  });
+  if (validation === null) return stopped();
+  return { progress: endEpoch(training, progress, { trainLoss: lossSum / stepsPerEpoch, validation }), complete: true };
+}
+
+function endEpoch(
+  { task, model }: Training,
+  { state, best }: Progress,
+  { trainLoss, validation }: { readonly trainLoss: number; readonly validation: Validation },
+): Progress {
+  const epoch = state.epoch + 1;
+  const { plateauPatience: plateau, earlyStoppingPatience: earlyStopping } = task.config;
+  const schedule = advanceSchedule(
+    state.schedule,
+    { epoch, validationLoss: validation.loss },
+    { plateau, earlyStopping },
+  );
+  const record: EpochRecord = {
+    epoch,
+    learningRate: state.schedule.learningRate,
+    trainLoss,
+    validationLoss: validation.loss,
+    validationAccuracy: validation.accuracy,
+    validationAuc: validation.auc,
+  };
+  const next = { epoch, position: 0, lossSum: 0, schedule, history: [...state.history, record] };
+  return { state: next, best: bestSoFar(task, next, () => copyWeights(model)) ?? best };
+}
+
+/** Writes checkpoint, weights to publish and TensorBoard events, and hands them over. */
+async function commit(
+  training: Training,
+  context: EngineContext,
+  { state, best }: Progress,
+  complete: boolean,
+): Promise<void> {
+  await report(context, 'checkpoint', 0, 1);
+  const { task, model, parts } = training;
+  const at = `${String(state.epoch).padStart(4, '0')}${complete ? '' : `-${state.position}`}`;
+  const file = (name: string): string => path.join(context.workDir, name);
+  const checkpointFile = file(`classifier-checkpoint-${at}.safetensors`);
+  const weightsFile = file(`classifier-weights-${at}.safetensors`);
+  // Right after the best epoch the weights are the best ones; they are stored once.
+  const bestIsCurrent = complete && state.schedule.bestEpoch === state.epoch;
+  await writeCheckpoint(checkpointFile, parts, { state, best: bestIsCurrent ? null : best });
+  await writeWeights(weightsFile, model, best ?? copyWeights(model));
+  const record = complete ? state.history.at(-1) : undefined;
+  const eventsFile = record === undefined ? null : file(`classifier-events-${at}.tfevents`);
+  if (record !== undefined && eventsFile !== null) await writeFile(eventsFile, encodeEventFile([eventOf(record)]));
+  await context.emit({
+    type: 'classifierCheckpoint',
+    epoch: state.epoch,
+    complete,
+    checkpointFile,
+    weightsFile,
+    weightsEpoch: best === null ? state.epoch : state.schedule.bestEpoch,
+    eventsFile,
+    history: state.history,
+    finished: isFinished(training, state),
+  });
+}
+
+function eventOf(record: EpochRecord): { readonly step: number; readonly scalars: Record<string, number> } {
+  const { epoch, learningRate, trainLoss, validationLoss, validationAccuracy, validationAuc } = record;
+  const scalars = {
+    'loss/train': trainLoss,
+    'loss/validation': validationLoss,
+    'accuracy/validation': validationAccuracy,
+    'auc/validation': validationAuc,
+    learningRate,
+  };
+  return { step: epoch, scalars };
+}
+
+async function report(context: EngineContext, phase: EnginePhase, done: number, total: number): Promise<void> {
+  await context.emit({ type: 'progress', phase, done, total });
+}

@@ -1,0 +1,162 @@
+import type { EngineSettings, TrainClassifierTask } from '../../contract/engine.ts';
+import { createAdam, type Adam } from '../engine/adam.ts';
+import type { CompiledStep } from '../engine/compile.ts';
+import { tf } from '../engine/tf.ts';
+import { DivergedError } from '../errors.ts';
+import { seedPair } from '../random.ts';
+import { rocAuc } from '../stats/roc-auc.ts';
+import { drawMove, epochOrder, stepsPerEpoch, writeMoved } from './batches.ts';
+import type { CheckpointParts } from './checkpoint.ts';
+import { forwardBatch, imageTensor, logProbabilities } from './forward.ts';
+import { createModel, initialValues, type Model } from './model.ts';
+import { lastBlock } from './network.ts';
+import { trainableNames } from './shape-layers.ts';
+import { compilePredictStep, compileTrainStep } from './steps.ts';
+import type { LabelledSet, TrainingSets } from './training-images.ts';
+
+/** What one training computes, without files and events: an optimiser step and a validation. */
+
+export interface Training {
+  readonly task: TrainClassifierTask;
+  readonly sets: TrainingSets;
+  readonly model: Model;
+  readonly parts: CheckpointParts;
+  readonly stepsPerEpoch: number;
+  /** One optimiser step of `epoch` (from 0); returns its loss. Throws DivergedError when that is not finite. */
+  trainBatch(place: { readonly epoch: number; readonly position: number; readonly learningRate: number }): number;
+  /** Validates in batches; `beat` is awaited before each and ends the validation by returning false. */
+  validate(beat: (done: number) => Promise<boolean>): Promise<Validation | null>;
+  dispose(): void;
+}
+
+export interface Validation {
+  /** Mean cross-entropy against the smoothed labels, images unweighted. */
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly auc: number;
+}
+
+/** Keras' defaults for Adam (evaluation.md 1.6). */
+const adamDefaults = { beta1: 0.9, beta2: 0.999, epsilon: 1e-7 };
+
+/** Creates network, optimiser and compiled steps. The caller disposes. */
+export function createTraining(task: TrainClassifierTask, settings: EngineSettings, sets: TrainingSets): Training {
+  const { config, inputSize, channels, seed, stream } = task;
+  const model = createModel({ name: 'classifier', config, inputSize, channels }, (spec) =>
+    initialValues(spec, { seed, stream }),
+  );
+  const names = new Set(trainableNames(model.plan, { freeze: config.freeze, lastBlock: lastBlock(config) }));
+  const trained = [...model.variables].filter(([name]) => names.has(name)).map(([, variable]) => variable);
+  const adam = createAdam({ name: 'classifierAdam', variables: trained, ...adamDefaults });
+  const trainStep = compileTrainStep({ model, adam, trained, config, settings });
+  const predictStep = compilePredictStep({ model, settings, batchSize: config.batchSize });
+  return {
+    task,
+    sets,
+    model,
+    parts: { model, adam: stateByName(adam), identity: identityOf(task, sets) },
+    stepsPerEpoch: stepsPerEpoch(sets.train.images.length, config.batchSize),
+    trainBatch: (place) => trainBatch({ task, set: sets.train, step: trainStep }, place),
+    validate: (beat) => validate({ task, set: sets.validation, step: predictStep }, beat),
+    dispose() {
+      trainStep.dispose();
+      predictStep.dispose();
+      for (const variable of adam.state) variable.dispose();
+      model.dispose();
+    },
+  };
+}
+
+const stateByName = (adam: Adam): Map<string, tf.Variable> =>
+  new Map(adam.state.map((variable) => [variable.name, variable]));
+
+/** Everything that decides the bytes of this training; its length and the cut into segments do not. */
+function identityOf(task: TrainClassifierTask, sets: TrainingSets): Record<string, unknown> {
+  const { inputSize, channels, seed, stream } = task;
+  const config = Object.entries(task.config)
+    .filter(([key]) => key !== 'epochs' && key !== 'segmentEpochs')
+    .map(([key, value]) => [`config.${key}`, value] as const);
+  const images = { 'images.train': sets.train.sha256, 'images.validation': sets.validation.sha256 };
+  return { ...Object.fromEntries(config), inputSize, channels, seed, stream, ...images };
+}
+
+interface Pass {
+  readonly task: TrainClassifierTask;
+  readonly set: LabelledSet;
+  readonly step: CompiledStep;
+}
+
+/** Share of the target that belongs to the positive class: the label, smoothed. */
+const positiveTarget = (label: 0 | 1, smoothing: number): number => label * (1 - smoothing) + smoothing / 2;
+
+/** Weights by inverse class frequency, mean 1 over the images, or 1. */
+function classWeight(set: LabelledSet, label: 0 | 1, balanced: boolean): number {
+  const { negative, positive } = set.counts;
+  return balanced ? (negative + positive) / (2 * (label === 1 ? positive : negative)) : 1;
+}
+
+function trainBatch(
+  { task, set, step }: Pass,
+  place: { readonly epoch: number; readonly position: number; readonly learningRate: number },
+): number {
+  const { config, inputSize, channels, seed, stream } = task;
+  const { epoch, position } = place;
+  const { batchSize } = config;
+  const order = epochOrder(set.images.length, { seed, stream, epoch, batchSize });
+  const chosen = order.slice(position * batchSize, (position + 1) * batchSize);
+  const images = imageTensor({ inputSize, channels, batchSize }, batchSize, (slot, target, offset) => {
+    const data = set.images[chosen[slot] ?? 0] ?? new Uint8Array();
+    const slotPosition = position * batchSize + slot;
+    const move = drawMove(config, { seed, stream, epoch, position: slotPosition, side: inputSize });
+    writeMoved(target, offset, { data, side: inputSize, channels, move });
+  });
+  const labels = chosen.map((index) => set.labels[index] ?? 0);
+  const targets = labels.flatMap((label) => {
+    const positive = positiveTarget(label, config.labelSmoothing);
+    return [1 - positive, positive];
+  });
+  const stepNumber = epoch * stepsPerEpoch(set.images.length, batchSize) + position;
+  const inputs = {
+    images,
+    targets: tf.tensor2d(targets, [batchSize, 2]),
+    weights: tf.tensor1d(labels.map((label) => classWeight(set, label, config.classWeights))),
+    learningRate: tf.scalar(place.learningRate),
+    seed: tf.tensor1d([...seedPair(seed, `${stream}/dropout`, stepNumber)], 'int32'),
+  };
+  const outputs = step.run(inputs);
+  const loss = outputs.loss?.dataSync()[0] ?? Number.NaN;
+  tf.dispose([inputs, outputs]);
+  if (!Number.isFinite(loss))
+    throw new DivergedError(
+      `the classifier's loss is ${loss} in epoch ${epoch + 1}, step ${position + 1}; lower classifier.learningRate (now ${place.learningRate})`,
+    );
+  return loss;
+}
+
+async function validate(
+  { task, set, step }: Pass,
+  beat: (done: number) => Promise<boolean>,
+): Promise<Validation | null> {
+  const { config, inputSize, channels } = task;
+  const { batchSize, labelSmoothing } = config;
+  const scores: number[] = [];
+  let lossSum = 0;
+  for (let start = 0; start < set.images.length; start += batchSize) {
+    if (!(await beat(start))) return null;
+    const batch = set.images.slice(start, start + batchSize);
+    const { logits } = forwardBatch(step, { inputSize, channels, batchSize }, batch);
+    for (let i = 0; i < batch.length; i++) {
+      const [logNegative, logPositive] = logProbabilities(logits, i);
+      const positive = positiveTarget(set.labels[start + i] ?? 0, labelSmoothing);
+      lossSum -= (1 - positive) * logNegative + positive * logPositive;
+      scores.push(Math.exp(logPositive));
+    }
+  }
+  const loss = lossSum / scores.length;
+  if (!Number.isFinite(loss))
+    throw new DivergedError(
+      `the classifier's validation loss is ${loss}; lower classifier.learningRate (${config.learningRate})`,
+    );
+  const correct = scores.filter((score, i) => (score >= 0.5 ? 1 : 0) === set.labels[i]).length;
+  return { loss, accuracy: correct / scores.length, auc: rocAuc({ scores, labels: set.labels }) };
+}
