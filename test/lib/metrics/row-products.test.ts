@@ -17,6 +17,10 @@ describe('rowProducts', () => {
         expect(product[i * m + j]).toBe(wanted); // whole numbers: exact
       }
   });
+  it.each([1, 4, 6, 9])('multiplies %d rows with themselves', (n) => {
+    const a = Float64Array.from({ length: n * 3 }, (_, i) => (i % 11) - 5);
+    expect(rowProducts({ a, n, b: a, m: n, d: 3 })).toEqual(rowProducts({ a, n, b: a.slice(), m: n, d: 3 }));
+  });
   it('transposes', () => {
     expect([...transpose(Float64Array.of(1, 2, 3, 4, 5, 6), 2, 3)]).toEqual([1, 4, 2, 5, 3, 6]);
   });
