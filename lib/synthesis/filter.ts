@@ -1,0 +1,135 @@
+import { classSides, type ClassSide, type PerClass, type Verdict } from '../../contract/manifests.ts';
+import { createRng, shuffled } from '../random.ts';
+
+/** A fake and what the classifier trained on reals says about it. */
+export interface Candidate {
+  readonly seed: number;
+  /** Of the positive class. */
+  readonly probability: number;
+}
+
+export interface SelectFilteredInput {
+  readonly candidates: PerClass<readonly Candidate[]>;
+  /** Images to keep per class; null keeps as many as the class with fewer accepted ones has. */
+  readonly keepPerClass: number | null;
+  /** Root seed of the study. */
+  readonly seed: number;
+  /** Share of the kept images that goes to validation, 0 to below 1. */
+  readonly validationShare: number;
+  /** Names for messages. Default: negative, positive. */
+  readonly classes?: PerClass<string>;
+}
+
+export interface SelectedClass {
+  /** In the order of the candidates. */
+  readonly verdicts: readonly Verdict[];
+  readonly candidates: number;
+  readonly accepted: number;
+  readonly kept: number;
+  /** Ten equal bins of the probability of the intended class over all candidates. */
+  readonly histogram: readonly number[];
+  /** Seeds, ascending. */
+  readonly train: readonly number[];
+  readonly validation: readonly number[];
+}
+
+export interface SelectedFakes {
+  readonly rule: 'argmax';
+  readonly classes: PerClass<SelectedClass>;
+  /** Why nothing could be kept, in plain words; null otherwise. */
+  readonly degenerate: string | null;
+}
+
+/** Argmax of two classes: does the classifier say what the generator was trained for? A tie goes to the first, negative. */
+export function isAccepted({ probability }: Candidate, side: ClassSide): boolean {
+  return probability > 0.5 === (side === 'positive');
+}
+
+/**
+ * The filter: keeps fakes whose class the classifier agrees with, draws the same number per class at random by seed, and
+ * divides the kept ones into training and validation. With nothing to keep in a class nothing is kept at all, and
+ * `degenerate` says why. The result does not depend on the order of the candidates.
+ *
+ * Throws RangeError on a probability outside [0, 1], a repeated seed or a share outside [0, 1).
+ */
+export function selectFiltered(input: SelectFilteredInput): SelectedFakes {
+  const { candidates, keepPerClass, seed, validationShare } = input;
+  requireCandidates(input);
+  const acceptedOf = (side: ClassSide): number[] =>
+    candidates[side]
+      .filter((candidate) => isAccepted(candidate, side))
+      .map((candidate) => candidate.seed)
+      .sort((a, b) => a - b);
+  const accepted = { negative: acceptedOf('negative'), positive: acceptedOf('positive') };
+  const fewest = Math.min(accepted.negative.length, accepted.positive.length);
+  const degenerate = explainDegenerate(input, accepted);
+  const count = degenerate === null ? Math.min(fewest, keepPerClass ?? fewest) : 0;
+  const validationCount =
+    validationShare === 0 || count === 0 ? 0 : Math.min(count - 1, Math.max(1, Math.round(validationShare * count)));
+  const select = (side: ClassSide): SelectedClass => {
+    const drawn = shuffled(accepted[side], createRng(seed, `filter/${side}`)).slice(0, count);
+    const kept = new Set(drawn);
+    const ascending = (seeds: number[]): number[] => seeds.sort((a, b) => a - b);
+    return {
+      verdicts: candidates[side].map((candidate) => ({
+        seed: candidate.seed,
+        probability: candidate.probability,
+        kept: kept.has(candidate.seed),
+      })),
+      candidates: candidates[side].length,
+      accepted: accepted[side].length,
+      kept: count,
+      histogram: histogramOf(candidates[side], side),
+      train: ascending(drawn.slice(validationCount)),
+      validation: ascending(drawn.slice(0, validationCount)),
+    };
+  };
+  return { rule: 'argmax', classes: { negative: select('negative'), positive: select('positive') }, degenerate };
+}
+
+function requireCandidates({ candidates, validationShare }: SelectFilteredInput): void {
+  if (!(validationShare >= 0 && validationShare < 1))
+    throw new RangeError(`selectFiltered expects a validation share from 0 to below 1, got ${validationShare}`);
+  for (const side of classSides) {
+    const seeds = new Set<number>();
+    for (const { seed, probability } of candidates[side]) {
+      if (!(probability >= 0 && probability <= 1))
+        throw new RangeError(
+          `selectFiltered expects probabilities in [0, 1], got ${probability} for ${side} seed ${seed}`,
+        );
+      if (seeds.has(seed))
+        throw new RangeError(`selectFiltered expects every seed once, got ${side} seed ${seed} twice`);
+      seeds.add(seed);
+    }
+  }
+}
+
+/** Two kept images per class are the least that can be trained on and validated with. */
+function explainDegenerate(
+  { candidates, keepPerClass, classes, validationShare }: SelectFilteredInput,
+  accepted: PerClass<readonly number[]>,
+): string | null {
+  const least = validationShare === 0 ? 1 : 2;
+  const reasons = classSides
+    .filter((side) => accepted[side].length < least)
+    .map((side) => {
+      const name = classes?.[side] ?? side;
+      const [passed, all] = [accepted[side].length, candidates[side].length];
+      return `${passed === 0 ? 'none' : `only ${passed}`} of ${all} generated "${name}" images was recognised as "${name}"`;
+    });
+  if (reasons.length > 0)
+    return `Nothing could be kept: ${reasons.join(', and ')} by the classifier trained on real images.`;
+  if (keepPerClass !== null && keepPerClass < least)
+    return `Nothing could be kept: filter.keepPerClass is ${keepPerClass}, and training with validation needs ${least} images per class.`;
+  return null;
+}
+
+function histogramOf(candidates: readonly Candidate[], side: ClassSide): number[] {
+  const bins = new Array<number>(10).fill(0);
+  for (const { probability } of candidates) {
+    const intended = side === 'positive' ? probability : 1 - probability;
+    const bin = Math.min(9, Math.floor(intended * 10));
+    bins[bin] = (bins[bin] ?? 0) + 1;
+  }
+  return bins;
+}

@@ -1,0 +1,117 @@
+import type { EngineContext, GeneratorModel, MeasureSnapshotTask } from '../../contract/engine.ts';
+import type { SnapshotMetric } from '../../contract/manifests.ts';
+import { loadClassifier } from '../classifier/predict.ts';
+import { loadShardImages } from '../dataset/shard.ts';
+import { loadEngine } from '../engine/backend.ts';
+import { DatasetError } from '../errors.ts';
+import { loadSampler } from '../generator/sampler.ts';
+import type { RawImage } from '../image/raw-image.ts';
+import { takeRows, type FeatureMatrix } from '../metrics/feature-matrix.ts';
+import { frechetDistance } from '../metrics/frechet.ts';
+import { splitHalves } from '../metrics/split-halves.ts';
+import { createRng, seedPair } from '../random.ts';
+import { sampleSeeds } from './sample-seeds.ts';
+
+/** Seam of the metric: images in, one row of features per image out. */
+export interface FeatureExtractor {
+  readonly featureSize: number;
+  /** [images, featureSize], row-major. */
+  features(images: readonly RawImage[]): Float32Array;
+}
+
+/** Slots per device pass of the generator and of the extractor: fixed, so that a metric is one number. */
+const sampleBatchSize = 8;
+const featureBatchSize = 16;
+
+/**
+ * Frechet distance of a snapshot's fakes to all training reals of its class, in the extractor's features, under the name the
+ * task gives it. Fakes are made at psi 1 (no truncation) from a fixed list of seeds that synthesis never uses, so snapshots
+ * of one training are compared on the same latents. Without a generator: the floor, two halves of the reals.
+ *
+ * Throws DatasetError below four reals, WeightsError, or the signal's reason when aborted.
+ */
+export async function measureSnapshot(task: MeasureSnapshotTask, context: EngineContext): Promise<SnapshotMetric> {
+  await context.emit({ type: 'progress', phase: 'load', done: 0, total: task.fakes });
+  await loadEngine();
+  const { images } = await loadShardImages(task.reals);
+  if (images.length < 4)
+    throw new DatasetError(`the snapshot metric expects at least 4 training images of a class, got ${images.length}`);
+  const { extractor: model, extractorName: name, generator } = task;
+  const extractor = await loadClassifier({ model, settings: context.settings, batchSize: featureBatchSize });
+  try {
+    const total = images.length + (generator === null ? 0 : task.fakes);
+    const collect = featureCollector(extractor, context, total);
+    await collect.add(images);
+    const reals = collect.take();
+    if (generator === null) return floorOf(reals, task);
+    await addFakes({ ...task, generator }, context, collect.add);
+    const fakes = collect.take();
+    return { name, value: frechetDistance({ a: reals, b: fakes }), reals: reals.rows, fakes: fakes.rows };
+  } finally {
+    extractor.dispose();
+  }
+}
+
+function floorOf(reals: FeatureMatrix, { extractorName: name, seed }: MeasureSnapshotTask): SnapshotMetric {
+  const [first, second] = splitHalves(reals.rows, createRng(seed, 'metric/halves'));
+  const value = frechetDistance({ a: takeRows(reals, first), b: takeRows(reals, second) });
+  return { name, value, reals: first.length, fakes: second.length };
+}
+
+/** Seed of the i-th fake: 2^31 and above, where no synthesis seed lies. */
+export function metricSeed(seed: number, index: number): number {
+  return 2 ** 31 + (seedPair(seed, 'metric/fakes', index)[0] & 0x7fff_ffff);
+}
+
+async function addFakes(
+  task: MeasureSnapshotTask & { readonly generator: GeneratorModel },
+  context: EngineContext,
+  add: (images: readonly RawImage[]) => Promise<void>,
+): Promise<void> {
+  const { generator: model, fakes, seed } = task;
+  const { resolution, channels } = model.image;
+  const sampler = await loadSampler({ model, settings: context.settings, batchSize: sampleBatchSize });
+  try {
+    for (let start = 0; start < fakes; start += sampleBatchSize) {
+      context.signal.throwIfAborted();
+      // The last batch is filled up with further seeds of the list.
+      const seeds = Array.from({ length: sampleBatchSize }, (_, slot) => metricSeed(seed, start + slot));
+      const images = sampleSeeds(sampler, { seeds, psi: 1, resolution, channels });
+      await add(images.slice(0, fakes - start));
+    }
+  } finally {
+    sampler.dispose();
+  }
+}
+
+/** Turns images into features as they come, so that only features are kept. */
+function featureCollector(
+  extractor: FeatureExtractor,
+  context: EngineContext,
+  total: number,
+): { readonly add: (images: readonly RawImage[]) => Promise<void>; readonly take: () => FeatureMatrix } {
+  let parts: Float32Array[] = [];
+  let done = 0;
+  return {
+    add: async (images) => {
+      for (let start = 0; start < images.length; start += featureBatchSize) {
+        context.signal.throwIfAborted();
+        const batch = images.slice(start, start + featureBatchSize);
+        parts.push(extractor.features(batch));
+        done += batch.length;
+        await context.emit({ type: 'progress', phase: 'measure', done, total });
+      }
+    },
+    take: () => {
+      const length = parts.reduce((sum, part) => sum + part.length, 0);
+      const values = new Float32Array(length);
+      let offset = 0;
+      for (const part of parts) {
+        values.set(part, offset);
+        offset += part.length;
+      }
+      parts = [];
+      return { rows: length / extractor.featureSize, columns: extractor.featureSize, values };
+    },
+  };
+}
