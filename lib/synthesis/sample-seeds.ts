@@ -2,6 +2,11 @@ import type { RawImage } from '../image/raw-image.ts';
 import type { Sampler } from '../generator/sampler.ts';
 import { inputsForSeeds } from './seed-inputs.ts';
 
+/** Name of a seed's image inside its shard: `seed00001.png`, more digits where needed. */
+export function memberOfSeed(seed: number): string {
+  return `seed${String(seed).padStart(5, '0')}.png`;
+}
+
 /** Images of one full batch of seeds, in the order given. `seeds` must fill the sampler's batch. */
 export function sampleSeeds(
   sampler: Sampler,

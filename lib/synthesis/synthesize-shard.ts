@@ -6,12 +6,7 @@ import { loadSampler } from '../generator/sampler.ts';
 import { encodePng } from '../image/png.ts';
 import type { RawImage } from '../image/raw-image.ts';
 import { withPngText } from '../png-metadata/png-text.ts';
-import { sampleSeeds, seedBlocks } from './sample-seeds.ts';
-
-/** Name of a seed's image inside its shard: `seed00001.png`, more digits where needed. */
-export function memberOfSeed(seed: number): string {
-  return `seed${String(seed).padStart(5, '0')}.png`;
-}
+import { memberOfSeed, sampleSeeds, seedBlocks } from './sample-seeds.ts';
 
 /**
  * Generates the images of seeds `firstSeed`..`lastSeed` as one shard in the work directory, each PNG with its provenance. The

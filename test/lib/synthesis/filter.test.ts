@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import { selectFiltered, type Candidate, type SelectFilteredInput } from '../../../lib/synthesis/filter.ts';
+
+/** Seeds 1..n with probabilities of the intended class that rise from 0 to 1. */
+function rising(n: number, side: 'negative' | 'positive', power = 1): Candidate[] {
+  return Array.from({ length: n }, (_, i) => {
+    const intended = ((i + 0.5) / n) ** power;
+    return { seed: i + 1, probability: side === 'positive' ? intended : 1 - intended };
+  });
+}
+
+const input: SelectFilteredInput = {
+  candidates: { negative: rising(100, 'negative'), positive: rising(80, 'positive', 2) },
+  keepPerClass: null,
+  seed: 1,
+  validationShare: 0.2,
+};
+
+describe('selectFiltered', () => {
+  it('keeps as many per class as the poorer class has, all recognised by the classifier', () => {
+    const { classes, degenerate } = selectFiltered(input);
+    expect(degenerate).toBeNull();
+    // 0.5 = ((i + 0.5) / 80)^2 at i = 56.07: seeds 58..80 pass.
+    expect(classes.positive).toMatchObject({ candidates: 80, accepted: 23, kept: 23 });
+    expect(classes.negative).toMatchObject({ candidates: 100, accepted: 50, kept: 23 });
+    for (const { seed, probability, kept } of classes.negative.verdicts)
+      if (kept) expect(probability, `${seed}`).toBeLessThan(0.5);
+    expect(classes.positive.verdicts.filter(({ kept }) => kept).map(({ seed }) => seed)).toEqual(
+      Array.from({ length: 23 }, (_, i) => 58 + i),
+    );
+  });
+  it('divides the kept ones into training and validation without overlap', () => {
+    const { train, validation, verdicts } = selectFiltered(input).classes.negative;
+    expect([train.length, validation.length]).toEqual([18, 5]); // round(0.2 x 23)
+    const kept = verdicts.filter((verdict) => verdict.kept).map(({ seed }) => seed);
+    expect([...train, ...validation].sort((a, b) => a - b)).toEqual(kept);
+  });
+  it('draws the same by seed, whatever the order of the candidates, and otherwise by another seed', () => {
+    const trainOf = (other: Partial<SelectFilteredInput>) =>
+      selectFiltered({ ...input, ...other }).classes.negative.train;
+    const reversed = {
+      negative: input.candidates.negative.toReversed(),
+      positive: input.candidates.positive.toReversed(),
+    };
+    expect(trainOf({ candidates: reversed })).toEqual(trainOf({}));
+    expect(trainOf({ seed: 2 })).not.toEqual(trainOf({}));
+  });
+  it('draws fewer when the study asks for fewer, never more than there are', () => {
+    expect(selectFiltered({ ...input, keepPerClass: 7 }).classes.negative.kept).toBe(7);
+    expect(selectFiltered({ ...input, keepPerClass: 40 }).classes.negative.kept).toBe(23);
+  });
+  it('counts all candidates in ten bins of the probability of the intended class', () => {
+    const { classes } = selectFiltered(input);
+    expect(classes.negative.histogram).toEqual(Array(10).fill(10));
+    expect(classes.positive.histogram.reduce((sum, n) => sum + n, 0)).toBe(80);
+    const certain = { negative: [{ seed: 1, probability: 0 }], positive: [{ seed: 1, probability: 1 }] };
+    expect(selectFiltered({ ...input, candidates: certain }).classes.positive.histogram).toEqual([
+      0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+    ]);
+  });
+  it('takes a tie as negative, as argmax does', () => {
+    const tied = [1, 2, 3].map((seed) => ({ seed, probability: 0.5 }));
+    const { classes } = selectFiltered({ ...input, candidates: { negative: tied, positive: tied } });
+    expect(classes.negative.accepted).toBe(3);
+    expect(classes.positive.accepted).toBe(0);
+  });
+  it('says in plain words that nothing could be kept, and keeps nothing in either class', () => {
+    const candidates = {
+      ...input.candidates,
+      positive: rising(9, 'positive').map((c) => ({ ...c, probability: 0.1 })),
+    };
+    const result = selectFiltered({ ...input, candidates, classes: { negative: 'benign', positive: 'malignant' } });
+    expect(result.degenerate).toBe(
+      'Nothing could be kept: none of 9 generated "malignant" images was recognised as "malignant" by the classifier trained on real images.',
+    );
+    expect(result.classes.negative).toMatchObject({ accepted: 50, kept: 0, train: [], validation: [] });
+    expect(result.classes.negative.verdicts.some(({ kept }) => kept)).toBe(false);
+  });
+  it('needs two images per class when one must validate, and none without candidates', () => {
+    const one = { negative: [{ seed: 4, probability: 0.1 }], positive: [{ seed: 4, probability: 0.9 }] };
+    expect(selectFiltered({ ...input, candidates: one }).degenerate).toContain('only 1 of 1 generated "negative"');
+    expect(selectFiltered({ ...input, candidates: one, validationShare: 0 })).toMatchObject({
+      degenerate: null,
+      classes: { negative: { train: [4] } },
+    });
+    expect(selectFiltered({ ...input, keepPerClass: 1 }).degenerate).toContain('filter.keepPerClass is 1');
+    expect(selectFiltered({ ...input, candidates: { negative: [], positive: [] } }).degenerate).toContain('none of 0');
+  });
+  it.each([
+    ['NaN', [{ seed: 1, probability: Number.NaN }], 'got NaN for negative seed 1'],
+    ['a repeated seed', [1, 1].map((seed) => ({ seed, probability: 0.2 })), 'negative seed 1 twice'],
+  ])('refuses %s', (_, negative, message) => {
+    expect(() => selectFiltered({ ...input, candidates: { ...input.candidates, negative } })).toThrow(message);
+  });
+  it('refuses a share of 1', () => {
+    expect(() => selectFiltered({ ...input, validationShare: 1 })).toThrow('validation share from 0 to below 1, got 1');
+  });
+});
