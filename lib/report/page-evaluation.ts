@@ -47,22 +47,24 @@ export function mainTable({ models }: EvaluationManifest, { study }: ReportInput
 function confusionTable(model: ModelEvaluation, { study }: ReportInputs): SafeHtml {
   const { tp, fp, tn, fn } = model.confusion;
   const { negative, positive } = study.classes;
-  return markup`<div><h3>Trained on ${model.variant} images</h3>${table({
-    label: `Confusion matrix, trained on ${model.variant} images`,
-    head: [`Truth, called at probability ${model.threshold}`, `called ${negative}`, `called ${positive}`],
-    rows: [
-      [
-        negative,
-        markup`<span class="good">${formatCount(tn)}</span>`,
-        markup`<span class="bad">${formatCount(fp)}</span>`,
+  return markup`<div><h3>Trained on ${model.variant} images, called ${positive} from probability ${model.threshold}</h3>${table(
+    {
+      label: `Confusion matrix, trained on ${model.variant} images`,
+      head: ['Truth', `called ${negative}`, `called ${positive}`],
+      rows: [
+        [
+          negative,
+          markup`<span class="good">${formatCount(tn)}</span>`,
+          markup`<span class="bad">${formatCount(fp)}</span>`,
+        ],
+        [
+          positive,
+          markup`<span class="bad">${formatCount(fn)}</span>`,
+          markup`<span class="good">${formatCount(tp)}</span>`,
+        ],
       ],
-      [
-        positive,
-        markup`<span class="bad">${formatCount(fn)}</span>`,
-        markup`<span class="good">${formatCount(tp)}</span>`,
-      ],
-    ],
-  })}</div>`;
+    },
+  )}</div>`;
 }
 
 function comparisonTable({ comparison }: EvaluationManifest, { study }: ReportInputs): SafeHtml {

@@ -23,7 +23,7 @@ nav{display:flex;flex-wrap:wrap;gap:.2em 1.1em;font-size:.92rem;margin-top:.8em}
 .warnings li{border-left:5px solid var(--amber);background:var(--amberbg);padding:.45em .9em;font-size:.94rem}
 .warnings li.serious{border-color:var(--red);background:var(--redbg);color:var(--red);font-weight:600}
 .tag{font-weight:700;margin-right:.4em}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,190px),1fr));gap:14px;margin:1.2em 0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,160px),1fr));gap:14px;margin:1.2em 0}
 .tile{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:.8em 1em}
 .tile b{display:block;font-size:1.7rem;line-height:1.25;font-variant-numeric:tabular-nums}
 .tile span{display:block;color:var(--soft);font-size:.85rem}
@@ -32,7 +32,7 @@ nav{display:flex;flex-wrap:wrap;gap:.2em 1.1em;font-size:.92rem;margin-top:.8em}
 table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}
 th,td{padding:.45em .8em;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 tbody tr:last-child>*{border-bottom:0}
-thead th{background:var(--panel);white-space:nowrap}
+thead th{background:var(--panel);vertical-align:bottom}
 tbody th{font-weight:500}
 .soft{color:var(--soft)}
 .nowrap{white-space:nowrap}

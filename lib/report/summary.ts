@@ -33,19 +33,20 @@ function describeQuestion({ study, dataset }: ReportInputs): string {
   return `This study asked how well a classifier that has seen synthetic images only tells ${classes.positive} from ${classes.negative} in real images of ${dataset.name} (${kind}, ${image.resolution} px), compared with one trained on the real images.`;
 }
 
-function describeWork(inputs: ReportInputs): string {
-  const { classifiers, generators, filtered } = inputs;
-  const { train } = classifiers.real.images;
+function describeWork(inputs: ReportInputs): readonly string[] {
+  const { classifiers, generators, filtered, study } = inputs;
   const trained = perClass(inputs, (side) => formatKimg(generators[side].nimg));
-  const kept = perClass(
-    inputs,
-    (side) => `${formatCount(filtered.classes[side].kept)} of ${formatCount(filtered.classes[side].candidates)}`,
-  );
-  const second =
+  const [negative, positive] = classSides.map((side) => {
+    const { kept, candidates } = filtered.classes[side];
+    return `${formatCount(kept)} of ${formatCount(candidates)} ${study.classes[side]}`;
+  });
+  return [
+    `The first classifier learned from ${plural(sum(classifiers.real.images.train), 'real image')}, and one StyleGAN2 generator per class was trained on the same training set (${trained}).`,
+    `Of the generated images ${negative ?? ''} and ${positive ?? ''} were kept, drawn from those that the first classifier assigns to the intended class.`,
     classifiers.synthetic === null
       ? 'No second classifier could be trained on them.'
-      : `A second classifier of the same design learned from ${plural(sum(classifiers.synthetic.images.train), 'synthetic image')} and no real one.`;
-  return `The first classifier learned from ${plural(sum(train), 'real image')}; one StyleGAN2 generator per class was trained (${trained}), and of its images those that the first classifier assigns to the intended class were drawn from (kept: ${kept}). ${second}`;
+      : `A second classifier of the same design learned from ${plural(sum(classifiers.synthetic.images.train), 'synthetic image')} and no real one.`,
+  ];
 }
 
 function describeResult(inputs: ReportInputs, evaluation: EvaluationManifest): string {
@@ -110,6 +111,6 @@ export function summarize(inputs: ReportInputs): Summary {
           describeDifference(evaluation, study.evaluation.ciLevel),
           describeNonInferiority(inputs, evaluation),
         ];
-  const sentences = [describeQuestion(inputs), describeWork(inputs), ...outcome, describeGenerators(inputs)];
+  const sentences = [describeQuestion(inputs), ...describeWork(inputs), ...outcome, describeGenerators(inputs)];
   return { sentences: sentences.filter((sentence) => sentence !== null), warnings: findWarnings(inputs) };
 }
