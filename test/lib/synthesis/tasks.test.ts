@@ -1,0 +1,150 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type {
+  ClassifierModel,
+  EngineContext,
+  EngineEvent,
+  GeneratorModel,
+  LocalShard,
+  SynthesizeShardTask,
+} from '../../../contract/engine.ts';
+import { defaults } from '../../../contract/presets.ts';
+import { createModel, initialValues } from '../../../lib/classifier/model.ts';
+import { copyWeights, writeWeights } from '../../../lib/classifier/weights.ts';
+import { readShard } from '../../../lib/dataset/shard.ts';
+import { loadEngine } from '../../../lib/engine/backend.ts';
+import { tf } from '../../../lib/engine/tf.ts';
+import { networkShapeOf } from '../../../lib/generator/architecture.ts';
+import { saveSnapshot } from '../../../lib/generator/checkpoint.ts';
+import { createTrainingState, disposeTrainingState } from '../../../lib/generator/state.ts';
+import { readPngText } from '../../../lib/png-metadata/png-text.ts';
+import { measureSnapshot } from '../../../lib/synthesis/measure-snapshot.ts';
+import { scoreShards } from '../../../lib/synthesis/score-shards.ts';
+import { synthesizeShard } from '../../../lib/synthesis/synthesize-shard.ts';
+
+/** The engine tasks of this room on real TensorFlow, with untrained networks of the product's classes at 8 px. */
+
+let workDir = '';
+let generator: GeneratorModel;
+let extractor: ClassifierModel;
+const events: EngineEvent[] = [];
+
+const contextWith = (signal: AbortSignal): EngineContext => ({
+  settings: { precision: 'fp32', execution: 'eager' },
+  workDir,
+  signal,
+  emit: (event) => {
+    events.push(event);
+    return Promise.resolve();
+  },
+});
+const running = new AbortController().signal;
+
+beforeAll(async () => {
+  await loadEngine();
+  workDir = await mkdtemp(join(tmpdir(), 'echoforge-synthesis-'));
+  const image = { ...defaults.image, resolution: 8 };
+  const small = { fmapBase: 64, fmapMax: 8, latentSize: 8, mappingLayers: 2 };
+  const config = { ...defaults.generator, ...small };
+  const state = createTrainingState({ shape: networkShapeOf(config, image), config, seed: 1, stream: 'test' });
+  // Noise strengths start at 0: without this, the noise of a seed would not show.
+  for (const [name, variable] of state.gs)
+    if (variable.rank === 0 && /noise/i.test(name)) variable.assign(tf.scalar(0.5));
+  generator = { config, image, weightsFile: join(workDir, 'generator.safetensors') };
+  await saveSnapshot(generator.weightsFile, { state, nimg: 0, hash: 'test' });
+  disposeTrainingState(state);
+
+  const classifier = {
+    ...defaults.classifier,
+    width: 0.05,
+    blocks: [1, 1, 1] as [number, number, number],
+    headUnits: 0,
+  };
+  const model = createModel({ name: 'tasks-test', config: classifier, inputSize: 75, channels: 1 }, (spec) =>
+    initialValues(spec, { seed: 1, stream: 'test' }),
+  );
+  extractor = { config: classifier, inputSize: 75, channels: 1, weightsFile: join(workDir, 'classifier.safetensors') };
+  await writeWeights(extractor.weightsFile, model, copyWeights(model));
+  model.dispose();
+});
+afterAll(() => rm(workDir, { recursive: true, force: true }));
+
+const taskOf = (firstSeed: number, lastSeed: number, psi = 1.6): SynthesizeShardTask => ({
+  ...{ generator, psi, firstSeed, lastSeed, batchSize: 4 },
+  side: 'positive',
+  className: 'malignant',
+  provenance: { snapshot: 'abc', software: 'echoforge test' },
+});
+const pngsOf = async (shard: LocalShard) =>
+  new Map((await readShard(shard)).map(({ entry, png }) => [entry.seed, Buffer.from(png)]));
+
+describe('synthesizeShard', () => {
+  it('gives the same bytes for a seed in every shard, other bytes for another seed or psi', async () => {
+    const wide = await pngsOf(await synthesizeShard(taskOf(1, 9), contextWith(running)));
+    const narrow = await pngsOf(await synthesizeShard(taskOf(6, 7), contextWith(running)));
+    const plain = await pngsOf(await synthesizeShard(taskOf(6, 6, 1), contextWith(running)));
+    expect([...wide.keys()]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect([...narrow.keys()]).toEqual([6, 7]);
+    expect(narrow.get(6)).toEqual(wide.get(6));
+    expect(narrow.get(7)).toEqual(wide.get(7));
+    expect(new Set([...wide.values()].map((png) => png.toString('base64'))).size).toBe(9);
+    expect(plain.get(6)).not.toEqual(wide.get(6));
+  });
+  it('writes whole shards with provenance, the same file bytes each time', async () => {
+    const shard = await synthesizeShard(taskOf(3, 5), contextWith(running));
+    expect(shard.images).toBe(3);
+    const [first] = await readShard(shard);
+    expect(first?.entry).toMatchObject({ member: 'seed00003.png', side: 'positive', source: null, seed: 3 });
+    const text = { class: 'malignant', seed: '3', psi: '1.6', snapshot: 'abc', software: 'echoforge test' };
+    expect(readPngText(first!.png)).toEqual(text);
+    const before = await readFile(shard.tarFile);
+    await synthesizeShard(taskOf(3, 5), contextWith(running));
+    expect(await readFile(shard.tarFile)).toEqual(before);
+  });
+  it('leaves no tensor behind, reports progress, and ends when aborted', async () => {
+    await synthesizeShard(taskOf(1, 2), contextWith(running));
+    const tensors = tf.memory().numTensors;
+    events.length = 0;
+    await synthesizeShard(taskOf(1, 8), contextWith(running));
+    expect(tf.memory().numTensors).toBe(tensors);
+    expect(events.at(-1)).toEqual({ type: 'progress', phase: 'synthesize', done: 8, total: 8 });
+    await expect(synthesizeShard(taskOf(1, 8), contextWith(AbortSignal.abort()))).rejects.toThrow(/aborted/);
+    expect(tf.memory().numTensors).toBe(tensors);
+  });
+});
+
+describe('scoreShards and measureSnapshot', () => {
+  it('score every image once, the same whatever shares its shard', async () => {
+    const [wide, narrow] = [
+      await synthesizeShard(taskOf(1, 9), contextWith(running)),
+      await synthesizeShard(taskOf(6, 7), contextWith(running)),
+    ];
+    const { scores } = await scoreShards({ model: extractor, shards: [wide, narrow] }, contextWith(running));
+    expect(scores).toHaveLength(11);
+    expect(scores[9]).toEqual(scores[5]); // seed 6 again
+    for (const { probability } of scores) expect(probability).toBeGreaterThan(0);
+    await expect(scoreShards({ model: extractor, shards: [wide] }, contextWith(AbortSignal.abort()))).rejects.toThrow(
+      /aborted/,
+    );
+  });
+  it('measure the same value again, and name features and counts', async () => {
+    const reals = await synthesizeShard(taskOf(101, 112, 2), contextWith(running));
+    const task = { extractor, extractorName: 'fd.irv2-real', reals: [reals], fakes: 20, seed: 1 };
+    const metric = await measureSnapshot({ ...task, generator }, contextWith(running));
+    expect(metric).toMatchObject({ name: 'fd.irv2-real', reals: 12, fakes: 20 });
+    expect(metric.value).toBeGreaterThan(0);
+    expect(await measureSnapshot({ ...task, generator }, contextWith(running))).toEqual(metric);
+    expect((await measureSnapshot({ ...task, generator, seed: 2 }, contextWith(running))).value).not.toBe(metric.value);
+    const floor = await measureSnapshot({ ...task, generator: null }, contextWith(running));
+    expect(floor).toMatchObject({ name: 'fd.irv2-real', reals: 6, fakes: 6 });
+  });
+  it('refuse fewer than four reals', async () => {
+    const reals = await synthesizeShard(taskOf(1, 3), contextWith(running));
+    const task = { extractor, extractorName: 'x', reals: [reals], fakes: 8, seed: 1, generator: null };
+    await expect(measureSnapshot(task, contextWith(running))).rejects.toThrow(
+      'at least 4 training images of a class, got 3',
+    );
+  });
+});
