@@ -18,7 +18,7 @@ export interface IterationContext {
   readonly stream: string;
 }
 
-const none = new Float32Array(0);
+const none: Float32Array = new Float32Array(0);
 
 /** The rounds of one phase: a minibatch of masks and reals cut into passes, a seed per pass. */
 function roundsOf(
@@ -57,7 +57,7 @@ export function runIteration(context: IterationContext, nimg: number): Partial<R
   const { steps, config } = context;
   const iteration = nimg / config.batchSize;
   const due = (interval: number): boolean => iteration % interval === 0;
-  const phase = (name: string, images: number, reals = none): Round[] =>
+  const phase = (name: string, images: number, reals: Float32Array = none): Round[] =>
     roundsOf(context, { name, nimg, images, reals });
 
   const g = steps.gMain(phase('gMain', steps.mainImages));

@@ -88,8 +88,8 @@ export function dLogistic(
   const { d, shape } = networks;
   const real = discriminator(d, shape, images.reals);
   const fake = discriminator(d, shape, images.fakes);
-  const loss = tf.add(tf.mean<tf.Scalar>(softplus(fake)), tf.mean<tf.Scalar>(softplus(tf.neg(real))));
-  return { loss, scoresReal: tf.mean(real), scoresFake: tf.mean(fake) };
+  const loss = tf.add<tf.Scalar>(tf.mean<tf.Scalar>(softplus(fake)), tf.mean<tf.Scalar>(softplus(tf.neg(real))));
+  return { loss, scoresReal: tf.mean<tf.Scalar>(real), scoresFake: tf.mean<tf.Scalar>(fake) };
 }
 
 /** R1: gamma / 2 times the squared norm of d sum(D(real)) / d real, per image; mean over the pass. */
@@ -122,13 +122,13 @@ export function gPathLength(
   const { w, ws } = trainingStyles(g, shape, draws);
   const project = (...styles: tf.Tensor[]): tf.Scalar => {
     const images = synthesis(g, shape, { ws: styles as tf.Tensor2D[], noise: draws.noise }); // the styles passed below
-    return tf.sum(tf.mul(images, pathNoise));
+    return tf.sum<tf.Scalar>(tf.mul(images, pathNoise));
   };
   const jacobian = tf.grads(project)(ws); // per layer [N, L]
   const squares = jacobian.map((j) => tf.sum<tf.Tensor1D>(tf.square(j), 1));
   const lengths = tf.sqrt(tf.div(tf.addN(squares), styleCount(shape))); // [N]
   const length = tf.mean<tf.Scalar>(lengths);
-  const plMean = tf.add(options.plMean, tf.mul(tf.sub(length, options.plMean), decay));
+  const plMean = tf.add<tf.Scalar>(options.plMean, tf.mul(tf.sub(length, options.plMean), decay));
   const penalty = tf.mul<tf.Scalar>(tf.mean(tf.square(tf.sub(lengths, plMean))), options.plWeight);
   return { penalty, plMean, length, w };
 }

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -81,6 +81,7 @@ export async function downloadObject(
   options: CallOptions = {},
 ): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
+  await refuseSpecial(file);
   // Unique, because another process may download the same file.
   const partial = `${file}.${randomBytes(6).toString('hex')}.part`;
   const hash = createHash('sha256');
@@ -129,6 +130,12 @@ async function isThere(
   options: CallOptions,
 ): Promise<boolean> {
   return (await store.head(key, options))?.bytes === ref.bytes;
+}
+
+/** The rename at the end would replace a device or a socket by a plain file. */
+async function refuseSpecial(file: string): Promise<void> {
+  const present = await lstat(file).catch(() => null);
+  if (present && !present.isFile()) throw new TypeError(`expected a plain file or nothing at ${file} to download to`);
 }
 
 function verify({ key, ref }: { key: string; ref: BlobRef }, actual: BlobRef): void {

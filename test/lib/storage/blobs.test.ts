@@ -1,4 +1,5 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -71,6 +72,16 @@ describe('blobs', () => {
     await downloadBlob(store, abc, file);
     expect(await readFile(file, 'utf8')).toBe('abc');
     expect(await readdir(join(dir, 'deep/er'))).toEqual(['file']);
+  });
+
+  it('refuses to replace what is no plain file', async () => {
+    await putBlob(store, Buffer.from('abc'));
+    const socket = join(dir, 'socket');
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    await expect(downloadBlob(store, abc, socket)).rejects.toThrow('expected a plain file');
+    expect(await readdir(dir)).toEqual(['socket']);
+    server.close();
   });
 
   it('says which key is missing', async () => {
