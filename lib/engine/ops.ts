@@ -1,5 +1,6 @@
-import { tf } from './tf.ts';
 import './gradients.ts';
+import { nativeBackend } from './native-backend.ts';
+import { tf } from './tf.ts';
 
 /**
  * Building blocks of networks whose loss holds a gradient: each op here may be differentiated twice, in eager and in
@@ -11,15 +12,10 @@ export const leakySlope = 0.2;
 /** Resampling filter of StyleGAN2, one axis, sum 1 (stylegan2.md 2.5). */
 const fir = [1 / 8, 3 / 8, 3 / 8, 1 / 8] as const;
 
-/** The op LeakyReluGrad of the native backend: one pass instead of compare, scale and select. */
-interface NativeBackend {
-  readonly binding: { readonly TF_ATTR_FLOAT: number };
-  executeSingleOutput(name: string, attributes: readonly object[], inputs: readonly tf.Tensor[]): tf.Tensor;
-}
-
+/** LeakyReluGrad of the native backend is one pass instead of compare, scale and select. */
 function leakyReluGradKernel(dy: tf.Tensor, y: tf.Tensor): tf.Tensor {
-  if (tf.getBackend() !== 'tensorflow') return tf.where(tf.greater(y, 0), dy, tf.mul(dy, leakySlope));
-  const backend = tf.backend() as unknown as NativeBackend; // the tfjs-node backend, known by its name
+  const backend = nativeBackend();
+  if (backend === null) return tf.where(tf.greater(y, 0), dy, tf.mul(dy, leakySlope));
   const alpha = { name: 'alpha', type: backend.binding.TF_ATTR_FLOAT, value: leakySlope };
   return backend.executeSingleOutput('LeakyReluGrad', [alpha], [dy, y]);
 }

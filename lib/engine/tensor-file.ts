@@ -1,0 +1,189 @@
+import { open, rename, type FileHandle } from 'node:fs/promises';
+import { WeightsError } from '../errors.ts';
+import { tf } from './tf.ts';
+
+/**
+ * Tensors by name in one file of the safetensors format: length of the header (uint64, little-endian), header as JSON (dtype,
+ * shape, byte range per tensor; `__metadata__` of strings), data. Names are sorted, so equal tensors give equal bytes, and
+ * Python reads the files with the `safetensors` package.
+ */
+
+export interface StoredTensor {
+  readonly shape: number[];
+  readonly dtype: 'float32' | 'int32';
+  readonly values: Float32Array | Int32Array;
+}
+
+interface HeaderEntry {
+  readonly dtype: string;
+  readonly shape: number[];
+  readonly data_offsets: [begin: number, end: number];
+}
+
+const dtypes = { float32: 'F32', int32: 'I32' } as const;
+const bytesPerValue = 4;
+/** Larger headers are no files of ours: the full-width classifier needs 200 kB. */
+const maxHeaderBytes = 100 * 2 ** 20;
+
+/** Writes `tensors`; the file appears whole. @throws WeightsError for tensors that are neither float32 nor int32 */
+export async function writeTensorFile(
+  file: string,
+  tensors: Readonly<Record<string, tf.Tensor>>,
+  metadata: Readonly<Record<string, string>>,
+): Promise<void> {
+  const sorted = Object.entries(tensors).sort(([a], [b]) => (a < b ? -1 : 1));
+  const header: Record<string, unknown> = { __metadata__: sortedRecord(metadata) };
+  let offset = 0;
+  for (const [name, { dtype, shape, size }] of sorted) {
+    if (dtype !== 'float32' && dtype !== 'int32')
+      throw new WeightsError(`${name} is ${dtype}, expected float32 or int32 to be stored in ${file}`);
+    const end = offset + size * bytesPerValue;
+    header[name] = { dtype: dtypes[dtype], shape, data_offsets: [offset, end] };
+    offset = end;
+  }
+  const text = JSON.stringify(header);
+  const json = Buffer.from(
+    text.padEnd(Math.ceil(Buffer.byteLength(text) / 8) * 8 - Buffer.byteLength(text) + text.length),
+  );
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  const handle = await open(`${file}.part`, 'w');
+  try {
+    await writeAll(handle, Buffer.concat([length, json]));
+    for (const [, tensor] of sorted) {
+      const values = tensor.dataSync();
+      await writeAll(handle, Buffer.from(values.buffer, values.byteOffset, values.byteLength));
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(`${file}.part`, file);
+}
+
+async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
+  let written = 0;
+  while (written < bytes.length) written += (await handle.write(bytes, written)).bytesWritten;
+}
+
+const sortedRecord = (record: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
+
+/** Reads all tensors. @throws WeightsError when the file is truncated or not of this format, naming what is wrong */
+export async function readTensorFile(
+  file: string,
+): Promise<{ tensors: Map<string, StoredTensor>; metadata: Record<string, string> }> {
+  const handle = await open(file, 'r').catch((error: unknown) => {
+    throw new WeightsError(`${file} cannot be opened`, { cause: error });
+  });
+  try {
+    const { size } = await handle.stat();
+    const { header, dataStart } = await readHeader(handle, { file, size });
+    const { __metadata__: metadata = {}, ...entries } = header;
+    const tensors = new Map<string, StoredTensor>();
+    for (const [name, entry] of Object.entries(entries))
+      tensors.set(name, await readTensor(handle, { file, size, dataStart, name, entry: entry as HeaderEntry })); // shape checked there
+    return { tensors, metadata: metadata as Record<string, string> }; // strings in every file of this format
+  } finally {
+    await handle.close();
+  }
+}
+
+async function readHeader(
+  handle: FileHandle,
+  { file, size }: { readonly file: string; readonly size: number },
+): Promise<{ header: Record<string, unknown>; dataStart: number }> {
+  const refuse = (reason: string, cause?: unknown): never => {
+    throw new WeightsError(`${file} is no tensor file (safetensors): ${reason}`, { cause });
+  };
+  if (size < 10) refuse(`it has ${size} bytes`);
+  const length = (await readExactly(handle, { position: 0, length: 8 })).readBigUInt64LE();
+  if (length > BigInt(maxHeaderBytes) || Number(length) + 8 > size)
+    refuse(`its header claims ${length.toString()} of ${size} bytes`);
+  const bytes = await readExactly(handle, { position: 8, length: Number(length) });
+  try {
+    const header = JSON.parse(bytes.toString('utf8')) as unknown;
+    if (typeof header === 'object' && header !== null && !Array.isArray(header))
+      return { header: header as Record<string, unknown>, dataStart: 8 + Number(length) }; // an object, by the line above
+  } catch (error) {
+    refuse('its header is not JSON', error);
+  }
+  return refuse('its header is not an object');
+}
+
+async function readTensor(
+  handle: FileHandle,
+  options: { file: string; size: number; dataStart: number; name: string; entry: HeaderEntry },
+): Promise<StoredTensor> {
+  const { file, size, dataStart, name, entry } = options;
+  const { dtype, shape, data_offsets: range } = entry as Partial<HeaderEntry>;
+  const kind = dtype === 'F32' ? 'float32' : dtype === 'I32' ? 'int32' : null;
+  if (kind === null) throw new WeightsError(`${name} in ${file} has dtype ${String(dtype)}, expected F32 or I32`);
+  if (
+    !Array.isArray(shape) ||
+    !Array.isArray(range) ||
+    ![...shape, ...range].every((n) => Number.isSafeInteger(n) && n >= 0)
+  )
+    throw new WeightsError(`${name} in ${file} has no valid shape and byte range`);
+  const [begin, end] = range;
+  const expected = shape.reduce((product, side) => product * side, 1) * bytesPerValue;
+  if (end - begin !== expected)
+    throw new WeightsError(
+      `${name} in ${file} has ${end - begin} bytes, expected ${expected} for [${shape.join(', ')}]`,
+    );
+  if (dataStart + end > size)
+    throw new WeightsError(`${file} is truncated: ${name} ends at byte ${dataStart + end}, the file at ${size}`);
+  const bytes = await readExactly(handle, { position: dataStart + begin, length: expected });
+  const values =
+    kind === 'float32'
+      ? new Float32Array(bytes.buffer, bytes.byteOffset, expected / bytesPerValue)
+      : new Int32Array(bytes.buffer, bytes.byteOffset, expected / bytesPerValue);
+  return { shape, dtype: kind, values };
+}
+
+/** In a buffer of its own, so that typed arrays are aligned. */
+async function readExactly(
+  handle: FileHandle,
+  { position, length }: { readonly position: number; readonly length: number },
+): Promise<Buffer> {
+  const bytes = Buffer.from(new ArrayBuffer(length));
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await handle.read(bytes, filled, length - filled, position + filled);
+    if (bytesRead === 0)
+      throw new WeightsError(`the file ends at byte ${position + filled}, expected ${length - filled} more`);
+    filled += bytesRead;
+  }
+  return bytes;
+}
+
+/**
+ * Sets variables by name. Nothing is assigned before everything is checked.
+ * @throws WeightsError naming missing, unexpected and misshapen tensors of `what`
+ */
+export function assignTensors(
+  variables: readonly tf.Variable[],
+  tensors: ReadonlyMap<string, StoredTensor>,
+  what: string,
+): void {
+  const differences: string[] = [];
+  for (const { name, shape } of variables) {
+    const stored = tensors.get(name);
+    if (stored === undefined) differences.push(`${name} is missing`);
+    else if (stored.dtype !== 'float32') differences.push(`${name} is ${stored.dtype}, expected float32`);
+    else if (stored.shape.join() !== shape.join())
+      differences.push(`${name} has shape [${stored.shape.join(', ')}], expected [${shape.join(', ')}]`);
+  }
+  const known = new Set(variables.map(({ name }) => name));
+  for (const name of tensors.keys()) if (!known.has(name)) differences.push(`${name} is not expected`);
+  if (differences.length > 0) {
+    const more = differences.length > 5 ? `; and ${differences.length - 5} more` : '';
+    throw new WeightsError(`${what} does not fit: ${differences.slice(0, 5).join('; ')}${more}`);
+  }
+  tf.tidy(() => {
+    for (const variable of variables) {
+      const stored = tensors.get(variable.name);
+      if (stored) variable.assign(tf.tensor(stored.values, variable.shape, 'float32'));
+    }
+  });
+}
