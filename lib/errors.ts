@@ -35,7 +35,9 @@ export class CorruptObjectError extends Error {
   override readonly name = 'CorruptObjectError';
   readonly key: string;
   constructor(args: { key: string; expectedSha256: string; actualSha256: string }) {
-    super(`${args.key} is corrupt: sha256 expected ${args.expectedSha256}, got ${args.actualSha256}; delete it and run the step again`);
+    super(
+      `${args.key} is corrupt: sha256 expected ${args.expectedSha256}, got ${args.actualSha256}; delete it and run the step again`,
+    );
     this.key = args.key;
   }
 }
@@ -53,4 +55,9 @@ export class DivergedError extends Error {
 /** Thrown when the store does not answer within its deadline after all retries. */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
+}
+
+/** Thrown when one source file cannot become an image of the data set; the message is the reason that the report lists. */
+export class RejectedImageError extends Error {
+  override readonly name = 'RejectedImageError';
 }

@@ -45,7 +45,8 @@ export function createRng(seed: number, name: string, counter = 0): Rng {
 
 /** Integer from 0 (inclusive) to `bound` (exclusive). */
 export function randomInt(rng: Rng, bound: number): number {
-  if (!Number.isInteger(bound) || bound < 1) throw new RangeError(`randomInt expects a bound of at least 1, got ${bound}`);
+  if (!Number.isInteger(bound) || bound < 1)
+    throw new RangeError(`randomInt expects a bound of at least 1, got ${bound}`);
   return Math.floor(rng() * bound);
 }
 

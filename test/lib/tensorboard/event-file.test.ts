@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { crc32c, maskedCrc32c } from '../../../lib/tensorboard/crc32c.ts';
+import { encodeEventFile } from '../../../lib/tensorboard/event-file.ts';
+
+describe('crc32c', () => {
+  it('gives the check value of RFC 3720 and of the CRC catalogue', () => {
+    expect(crc32c(new Uint8Array(32))).toBe(0x8a9136aa);
+    expect(crc32c(new Uint8Array(32).fill(0xff))).toBe(0x62a8ab43);
+    expect(crc32c(Buffer.from('123456789'))).toBe(0xe3069283);
+  });
+  it('masks as TFRecord does', () => {
+    const crc = 0xe3069283;
+    const rotated = ((crc >>> 15) | (crc << 17)) >>> 0;
+    expect(maskedCrc32c(Buffer.from('123456789'))).toBe((rotated + 0xa282ead8) % 2 ** 32);
+  });
+});
+
+describe('encodeEventFile', () => {
+  // Bytes that TensorFlow's own EventsWriter leaves for a version record at wall time 0.
+  it('starts with the version record', () => {
+    const file = Buffer.from(encodeEventFile([]));
+    expect(file.readBigUInt64LE(0)).toBe(24n);
+    expect(file.subarray(12, 21)).toEqual(Buffer.from([0x09, 0, 0, 0, 0, 0, 0, 0, 0]));
+    expect(file.subarray(21, 36)).toEqual(Buffer.concat([Buffer.from([0x1a, 13]), Buffer.from('brain.Event:2')]));
+    expect(file.length).toBe(12 + 24 + 4);
+  });
+  it('stores a scalar as simple_value of one summary value', () => {
+    const file = Buffer.from(encodeEventFile([{ step: 300, scalars: { 'Loss/G': 0.5 } }])).subarray(40);
+    const value = [0x0a, 6, ...Buffer.from('Loss/G'), 0x15, 0, 0, 0, 0x3f];
+    const event = [
+      0x09,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0x10,
+      0xac,
+      0x02,
+      0x2a,
+      value.length + 2,
+      0x0a,
+      value.length,
+      ...value,
+    ];
+    expect([...file.subarray(12, file.length - 4)]).toEqual(event);
+  });
+  it('keeps step counts above 2^31 and image bytes', () => {
+    const png = new Uint8Array(300).fill(7);
+    const events = [{ step: 25_000_000_000, images: { fakes: { png, width: 16, height: 8, channels: 1 as const } } }];
+    const file = Buffer.from(encodeEventFile(events));
+    expect(file.includes(Buffer.from(png))).toBe(true);
+    expect(createHash('sha256').update(encodeEventFile(events)).digest('hex')).toBe(
+      createHash('sha256').update(file).digest('hex'),
+    );
+  });
+  it('refuses a step that is no count', () => {
+    expect(() => encodeEventFile([{ step: -1, scalars: { a: 1 } }])).toThrow(/integers from 0/);
+  });
+});
