@@ -1,18 +1,12 @@
-import { readFile } from 'node:fs/promises';
 import type { CpuActivities, ReevaluationRow, ReevaluationSet } from '../contract/activities.ts';
 import { reevaluationsKey, releasedModelsKey } from '../contract/keys.ts';
-import {
-  classSides,
-  type ClassifierManifest,
-  type ClassSide,
-  type DatasetManifest,
-  type EvaluationManifest,
-  type FilteredSetManifest,
-  type PerClass,
-  type Prediction,
-  type RefTo,
-  type ShardEntry,
-  type ShardRef,
+import type {
+  ClassifierManifest,
+  DatasetManifest,
+  EvaluationManifest,
+  FilteredSetManifest,
+  Prediction,
+  RefTo,
 } from '../contract/manifests.ts';
 import type { ClassifierVariant } from '../contract/names.ts';
 import { NotFoundError } from '../lib/errors.ts';
@@ -23,7 +17,8 @@ import { getBlob, getManifest, putManifest } from '../lib/storage/blobs.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { readPointer, updatePointer } from '../lib/storage/pointer.ts';
 import { beating } from './activity-support.ts';
-import { fetchShards, parseJsonLines, type LocalDeps } from './local-inputs.ts';
+import { auditEvaluation } from './audit.ts';
+import { parseJsonLines, type LocalDeps } from './local-inputs.ts';
 
 /** What `releaseModels` stores for re-evaluation. */
 export interface ReleasedModels {
@@ -43,7 +38,7 @@ export function createEvaluationActivities(
 ): Pick<CpuActivities, 'compareClassifiers' | 'appendReevaluation'> {
   const { store } = deps;
   return {
-    compareClassifiers: async ({ study, dataset, models, filtered, predictions }) =>
+    compareClassifiers: async ({ study, dataset, filtered, predictions }) =>
       await beating(async () => {
         const { margin, alpha, ciLevel, bootstrapResamples } = study.evaluation;
         const rows = { real: await read(store, predictions.real), synthetic: await read(store, predictions.synthetic) };
@@ -54,14 +49,10 @@ export function createEvaluationActivities(
           threshold: 0.5,
         });
         const manifest = await getManifest<DatasetManifest>(store, dataset);
-        const variants = ['real', 'synthetic'] as const;
-        const weights = await Promise.all(
-          variants.map((variant) => getManifest<ClassifierManifest>(store, models[variant])),
-        );
-        const audit = await runAudit(deps, {
+        const audit = await auditEvaluation(deps, {
           dataset: manifest,
           filtered: await getManifest<FilteredSetManifest>(store, filtered),
-          classifiers: weights,
+          ncc: study.prepare.nearDuplicateNcc,
         });
         return await putManifest<EvaluationManifest>(store, {
           kind: 'evaluation',

@@ -1,4 +1,4 @@
-import sharp, { type Metadata } from 'sharp';
+import sharp, { type Metadata, type Sharp } from 'sharp';
 import type { Study } from '../../contract/study.ts';
 import { RejectedImageError } from '../errors.ts';
 import type { RawImage } from './raw-image.ts';
@@ -24,7 +24,7 @@ export async function prepareImage(
   return resizeBilinear(makeSquare(await decode(bytes, channels), fit), { width: resolution, height: resolution });
 }
 
-const open = (bytes: Uint8Array): sharp.Sharp =>
+const open = (bytes: Uint8Array): Sharp =>
   sharp(bytes, { failOn: 'error', limitInputPixels: largestSide ** 2, pages: 1 });
 
 async function readMetadata(bytes: Uint8Array): Promise<Metadata> {

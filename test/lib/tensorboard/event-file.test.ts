@@ -17,7 +17,7 @@ describe('crc32c', () => {
 });
 
 describe('encodeEventFile', () => {
-  // Bytes that TensorFlow's own EventsWriter leaves for a version record at wall time 0.
+  // Expected bytes are laid out by hand from event.proto and the TFRecord format.
   it('starts with the version record', () => {
     const file = Buffer.from(encodeEventFile([]));
     expect(file.readBigUInt64LE(0)).toBe(24n);
