@@ -1,4 +1,4 @@
-import type { CpuActivities, ReevaluationRow, ReevaluationSet } from '../contract/activities.ts';
+import type { CpuActivities, ReevaluationRow } from '../contract/activities.ts';
 import { reevaluationsKey, releasedModelsKey } from '../contract/keys.ts';
 import type {
   ClassifierManifest,

@@ -12,7 +12,7 @@ export function describeRuntime(): Fingerprint {
     release,
     node: process.versions.node,
     icu: process.versions['icu'] ?? 'none',
-    sharp: sharp.versions.sharp ?? 'unknown',
+    sharp: sharp.versions.sharp,
     vips: sharp.versions.vips,
     tensorflow: null,
     backend: null,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { Client, Connection } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime, type NativeConnectionOptions } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { destination, pino, type Logger } from 'pino';
 import { z } from 'zod';
 import { ConfigurationError } from '../lib/errors.ts';
@@ -89,8 +89,7 @@ function plain(fields: Record<string | symbol, unknown>): Record<string, unknown
 /** Address, namespace, TLS and API key from the environment or a profile (TEMPORAL_*, TEMPORAL_PROFILE). */
 export async function connectWorker(): Promise<{ connection: NativeConnection; namespace: string }> {
   const config = loadClientConnectConfig();
-  // Both connection kinds take the same settings; their types differ in what else they would accept.
-  const connection = await NativeConnection.connect(config.connectionOptions as NativeConnectionOptions);
+  const connection = await NativeConnection.connect(config.connectionOptions);
   return { connection, namespace: config.namespace ?? 'default' };
 }
 

@@ -1,7 +1,5 @@
 import type { Client } from '@temporalio/client';
-
-/** Temporal's number of the activity task queue type. */
-const activityQueue = 2;
+import proto from '@temporalio/proto';
 
 /** Queues among `names` that no worker has polled in the last minutes. */
 export async function findIdleQueues(client: Client, names: readonly string[]): Promise<string[]> {
@@ -10,9 +8,9 @@ export async function findIdleQueues(client: Client, names: readonly string[]): 
     const { pollers } = await client.workflowService.describeTaskQueue({
       namespace: client.options.namespace,
       taskQueue: { name },
-      taskQueueType: activityQueue,
+      taskQueueType: proto.temporal.api.enums.v1.TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
     });
-    const newest = Math.max(0, ...(pollers ?? []).map(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0)));
+    const newest = Math.max(0, ...pollers.map(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0)));
     // A long poll lasts a minute: one that was seen two minutes ago has gone.
     if (Date.now() / 1000 - newest > 120) idle.push(name);
   }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import type { NativeConnection } from '@temporalio/worker';
+import { Worker, type WorkerOptions } from '@temporalio/worker';
 import { connectWorker } from './config.ts';
 
 /** Runs one worker per queue on one connection until a signal ends it; a second signal of impatience is not needed. */

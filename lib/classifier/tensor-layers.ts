@@ -20,6 +20,7 @@ const image = (x: tf.Tensor): tf.Tensor4D => x as tf.Tensor4D;
 
 /** Layers that compute. `variables` by Keras name; all results belong to the caller's tidy. */
 export function tensorLayers(variables: ReadonlyMap<string, tf.Variable>, mode: Mode): Layers<tf.Tensor> {
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- names the rank at each use
   const variable = <T extends tf.Tensor>(name: string): T & tf.Variable => {
     const found = variables.get(name);
     if (found === undefined) throw new RangeError(`the network has no variable "${name}"`);

@@ -140,7 +140,7 @@ async function commit(
   complete: boolean,
 ): Promise<void> {
   await report(context, 'checkpoint', 0, 1);
-  const { task, model, parts } = training;
+  const { model, parts } = training;
   const at = `${String(state.epoch).padStart(4, '0')}${complete ? '' : `-${state.position}`}`;
   const file = (name: string): string => path.join(context.workDir, name);
   const checkpointFile = file(`classifier-checkpoint-${at}.safetensors`);

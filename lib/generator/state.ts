@@ -1,5 +1,5 @@
 import { createAdam, type Adam } from '../engine/adam.ts';
-import { tf } from '../engine/tf.ts';
+import type { tf } from '../engine/tf.ts';
 import { createVariable } from '../engine/variables.ts';
 import { createRng, type Rng } from '../random.ts';
 import type { GeneratorConfig } from '../../contract/study.ts';

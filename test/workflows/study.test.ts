@@ -227,8 +227,8 @@ describe('study workflow', () => {
       args: [{ models: 'fake', prefix: 'incoming/', timeouts: 'test' }],
     });
     expect(result).toMatchObject({ regression: true });
-    const { searchAttributes } = await client.workflow.getHandle(`reevaluate/${process.pid}`).describe();
-    expect(searchAttributes).toMatchObject({ Regression: [true] });
+    const { typedSearchAttributes } = await client.workflow.getHandle(`reevaluate/${process.pid}`).describe();
+    expect(typedSearchAttributes.get({ name: 'Regression', type: 'BOOL' })).toBe(true);
   });
 });
 

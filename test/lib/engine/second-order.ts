@@ -21,7 +21,7 @@ export function gradientPenalty(f: (...args: tf.Tensor[]) => tf.Tensor): (...arg
       const y = f(x, ...rest);
       return tf.sum(tf.mul(tf.softplus(y), uniform(y.shape, 'projection')));
     };
-    return tf.sum(tf.square(tf.grad(scalar as (x: tf.Tensor) => tf.Tensor)(first!)));
+    return tf.sum(tf.square(tf.grad(scalar as (x: tf.Tensor) => tf.Tensor)(first)));
   };
 }
 
