@@ -1,9 +1,7 @@
-import { pathToFileURL } from 'node:url';
 import { addon, wasmOnly } from './addon.mjs';
-import { minio, temporal } from './go-tools.mjs';
+import { isAtLeast, minio, temporal } from './go-tools.mjs';
 import { nodeModules } from './node-modules.mjs';
 import { versions } from './paths.mjs';
-import { isAtLeast } from './go-tools.mjs';
 import { readableSize, sizeOf } from './shell.mjs';
 import { tensorflow } from './tensorflow.mjs';
 
@@ -64,7 +62,7 @@ function checkMachine() {
     throw new Error(`expected Node ${versions.node} or newer, found ${process.versions.node}`);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+if (import.meta.filename === process.argv[1]) {
   const start = performance.now();
   try {
     await setup();

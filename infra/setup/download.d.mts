@@ -1,0 +1,1 @@
+export function download(url: string, file: string, sha256: string): Promise<void>;
