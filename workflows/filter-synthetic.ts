@@ -56,7 +56,8 @@ export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefT
       });
     const scored: Record<ClassSide, ScoredShard[]> = { negative: [], positive: [] };
     const exhausted: Record<ClassSide, boolean> = { negative: false, positive: false };
-    await steps.report({ total: 2 * study.synthesis.imagesPerClass });
+    let total = 2 * study.synthesis.imagesPerClass;
+    await steps.report({ total });
     for (const side of classSides) scored[side] = await score(side, synthetic[side].shards);
 
     const accepted = (side: ClassSide): number => scored[side].reduce((sum, shard) => sum + shard.accepted, 0);
@@ -65,7 +66,9 @@ export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefT
     for (const side of classSides) {
       for (const seeds of planSeedShards(study, study.synthesis.imagesPerClass + 1, limit)) {
         if (accepted(side) >= wanted) break;
+        total += seeds.lastSeed - seeds.firstSeed + 1;
         await steps.report({
+          total,
           detail: `topping up ${study.classes[side]}: ${accepted(side)} of ${wanted} accepted, seed ${seeds.firstSeed}`,
         });
         const weights = synthetic[side].snapshot.weights;

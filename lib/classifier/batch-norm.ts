@@ -29,15 +29,17 @@ export function batchNormReluReference(x: tf.Tensor4D, beta: tf.Tensor1D): Norma
   const inverse = tf.rsqrt(tf.add(variance, epsilon));
   const normalised = tf.mul(tf.sub(x, mean), inverse);
   const value = tf.relu(tf.add(normalised, beta));
-  const gradient = (dy: tf.Tensor): tf.Tensor[] => {
-    const dz = tf.mul(dy, tf.cast(tf.greater(value, 0), 'float32'));
+  const gradient: SavedGradient = (dy, saved) => {
+    const [y, xHat, scale] = saved as [tf.Tensor, tf.Tensor, tf.Tensor]; // as saved below
+    const dz = tf.mul(dy, tf.cast(tf.greater(y, 0), 'float32'));
     const dBeta = tf.sum(dz, pixelAxes);
     const meanDz = tf.mean(dz, pixelAxes);
-    const meanDzX = tf.mean(tf.mul(dz, normalised), pixelAxes);
-    const dx = tf.mul(inverse, tf.sub(tf.sub(dz, meanDz), tf.mul(normalised, meanDzX)));
+    const meanDzX = tf.mean(tf.mul(dz, xHat), pixelAxes);
+    const dx = tf.mul(scale, tf.sub(tf.sub(dz, meanDz), tf.mul(xHat, meanDzX)));
     return [dx, dBeta];
   };
-  return { y: withGradient({ x, beta, value, gradient }), mean, variance };
+  const y = withGradient({ x, beta, value, saved: [value, normalised, inverse], gradient });
+  return { y, mean, variance };
 }
 
 /** The part of the tfjs-node backend through which operations without a tfjs kernel are reached. */
@@ -71,32 +73,38 @@ export function batchNormReluNative(x: tf.Tensor4D, beta: tf.Tensor1D): Normalis
   const outputs = backend.executeMultipleOutputs('FusedBatchNormV3', attributes, [x, gamma, beta, none, none], 6);
   const [normalised, mean, unbiased, ...reserved] = outputs as [tf.Tensor, tf.Tensor1D, tf.Tensor1D, ...tf.Tensor[]]; // the operation's definition
   const value = backend.executeSingleOutput('Relu', [type], [normalised]);
-  const gradient = (dy: tf.Tensor): tf.Tensor[] => {
-    const dz = backend.executeSingleOutput('ReluGrad', [type], [dy, value]);
-    const gradients = backend.executeMultipleOutputs(
-      'FusedBatchNormGradV3',
-      attributes,
-      [dz, x, gamma, ...reserved],
-      5,
-    );
+  const gradient: SavedGradient = (dy, saved) => {
+    const [y, input, scale, ...statistics] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, ...tf.Tensor[]]; // as saved below
+    const dz = backend.executeSingleOutput('ReluGrad', [type], [dy, y]);
+    const inputs = [dz, input, scale, ...statistics];
+    const gradients = backend.executeMultipleOutputs('FusedBatchNormGradV3', attributes, inputs, 5);
     const [dx, , dBeta] = gradients as [tf.Tensor, tf.Tensor, tf.Tensor]; // x, scale, offset, two reserved
     return [dx, dBeta];
   };
   const count = x.shape[0] * x.shape[1] * x.shape[2];
   // TensorFlow reports N / (N - 1) times what it normalised with.
   const variance = tf.mul(unbiased, (count - 1) / count) as tf.Tensor1D; // times a number: same shape
-  return { y: withGradient({ x, beta, value, gradient }), mean, variance };
+  const y = withGradient({ x, beta, value, saved: [value, x, gamma, ...reserved], gradient });
+  return { y, mean, variance };
 }
 
-/** `value` as a function of x and beta whose gradient is `gradient`. */
+/** Gets dy and the saved tensors; returns the gradients of x and beta. */
+type SavedGradient = (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor[];
+
+/** `value` as a function of x and beta. Only what is in `saved` outlives the forward pass. */
 function withGradient(args: {
   readonly x: tf.Tensor4D;
   readonly beta: tf.Tensor1D;
   readonly value: tf.Tensor;
-  readonly gradient: (dy: tf.Tensor) => tf.Tensor[];
+  readonly saved: tf.Tensor[];
+  readonly gradient: SavedGradient;
 }): tf.Tensor4D {
-  const { x, beta, value, gradient } = args;
-  const op = tf.customGrad(() => ({ value: tf.clone(value), gradFunc: (dy: tf.Tensor) => gradient(dy) }));
+  const { x, beta, value, saved, gradient } = args;
+  const op = tf.customGrad((...inputs) => {
+    const save = inputs.at(-1) as unknown as (tensors: tf.Tensor[]) => void; // customGrad's last argument
+    save(saved);
+    return { value: tf.clone(value), gradFunc: gradient };
+  });
   return op(x, beta) as tf.Tensor4D; // the shape of x
 }
 
