@@ -7,6 +7,7 @@ const rooms = [
   'storage',
   'image',
   'engine',
+  'phantom',
   'dataset',
   'classifier',
   'metrics',
