@@ -3,7 +3,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { cacheDir, homeDir, root } from './paths.mjs';
+import { cacheDir, homeDir, isMain, root } from './paths.mjs';
 import { readableSize, sizeOf } from './shell.mjs';
 
 const usage = 'usage: npm run clean -- [--cache] [--data] [--yes]   (neither: both)';
@@ -42,7 +42,7 @@ async function agreed(data) {
   return /^y(es)?$/i.test(answer.trim());
 }
 
-if (import.meta.filename === process.argv[1]) {
+if (isMain(import.meta)) {
   const flags = process.argv.slice(2);
   const known = ['--cache', '--data', '--yes'];
   const both = !flags.includes('--cache') && !flags.includes('--data');

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { addon, wasmOnly } from './addon.mjs';
 import { minio, temporal } from './go-tools.mjs';
 import { nodeModules } from './node-modules.mjs';
-import { cacheDir, deviceKind, homeDir, nvidiaDriverFile, root } from './paths.mjs';
+import { cacheDir, deviceKind, homeDir, isMain, nvidiaDriverFile, root } from './paths.mjs';
 import { row } from './setup.mjs';
 import { attempt, readableSize, sizeOf, which } from './shell.mjs';
 import { tensorflow } from './tensorflow.mjs';
@@ -70,4 +70,4 @@ async function device() {
   return `${stdout.trim().replaceAll('\n', '; ') || 'NVIDIA driver'}; ${library} library`;
 }
 
-if (import.meta.filename === process.argv[1]) process.exitCode = (await doctor()) > 0 ? 1 : 0;
+if (isMain(import.meta)) process.exitCode = (await doctor()) > 0 ? 1 : 0;

@@ -111,7 +111,7 @@ async function goInstall(name, log) {
   };
   const [path, version] = module.split('@');
   const root = path.replace(/\/cmd\/.*$/, '');
-  await run('go', ['list', '-m', `${root}@${version}`], { cwd: work, env, timeoutMs: 30_000 }); // unreachable: at once
+  await run('go', ['list', '-m', `${root}@${version}`], { cwd: work, env, timeoutMs: 20_000 }); // unreachable: soon known
   log('go install');
   await run('go', ['install', '-ldflags', ldflags, module], { cwd: work, env, timeoutMs: 1_800_000 });
   await run(join(work, 'bin', name), ['--version'], { timeoutMs: 20_000 });

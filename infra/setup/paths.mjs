@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,3 +37,6 @@ export function deviceKind(env, driver) {
 }
 
 export const nvidiaDriverFile = '/proc/driver/nvidia/version';
+
+/** Whether the module is what node was started with, also by a symbolic link. */
+export const isMain = ({ filename }) => process.argv[1] !== undefined && realpathSync(process.argv[1]) === filename;

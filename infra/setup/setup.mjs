@@ -1,7 +1,7 @@
 import { addon, wasmOnly } from './addon.mjs';
 import { isAtLeast, minio, temporal } from './go-tools.mjs';
 import { nodeModules } from './node-modules.mjs';
-import { versions } from './paths.mjs';
+import { isMain, versions } from './paths.mjs';
 import { readableSize, sizeOf } from './shell.mjs';
 import { tensorflow } from './tensorflow.mjs';
 
@@ -62,7 +62,7 @@ function checkMachine() {
     throw new Error(`expected Node ${versions.node} or newer, found ${process.versions.node}`);
 }
 
-if (import.meta.filename === process.argv[1]) {
+if (isMain(import.meta)) {
   const start = performance.now();
   try {
     await setup();
