@@ -24,7 +24,7 @@ export const nodeModules = {
       async () => {
         const lock = await readFile(join(root, 'package-lock.json'), 'utf8');
         const found = await this.inspect();
-        if (!found) await install();
+        if (!found) await install(log);
         if ((await readFile(stampFile, 'utf8').catch(() => '')) !== hashOf(lock))
           await writeFile(stampFile, hashOf(lock));
         return { state: found ? 'found' : 'fetched', where: modules };
@@ -34,7 +34,8 @@ export const nodeModules = {
   },
 };
 
-async function install() {
+async function install(log) {
+  log('npm ci');
   const args = ['ci', '--ignore-scripts', '--no-fund', '--no-audit'];
   await firstOf(
     nodeModules.name,
