@@ -23,7 +23,10 @@ export async function cleanStudy(options: {
       'Delete its checkpoints, report and progress? It cannot be resumed then. [y/N] ',
     );
     terminal.close();
-    if (!/^y(es)?$/i.test(answer)) { say('nothing deleted'); return; }
+    if (!/^y(es)?$/i.test(answer)) {
+      say('nothing deleted');
+      return;
+    }
   }
   for (const key of keys) await store.delete(key);
   say('deleted');

@@ -1,0 +1,2 @@
+await import('tsx');
+await import('./down.ts');

@@ -1,0 +1,2 @@
+await import('tsx');
+await import('./logs.ts');

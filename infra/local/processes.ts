@@ -1,0 +1,102 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Child processes that are started again when they die. */
+
+export interface ProcessSpec {
+  readonly name: string;
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly logFile: string;
+}
+
+export interface Supervised {
+  readonly name: string;
+  readonly pid: () => number | null;
+  readonly kill: (signal: NodeJS.Signals) => void;
+  /** SIGTERM, SIGKILL after `graceMs`; does not come back. */
+  readonly stop: (graceMs: number) => Promise<void>;
+}
+
+const firstPause = 200;
+const longestPause = 5_000;
+/** A process that lived this long had started well: the next restart is quick again. */
+const soundLife = 20_000;
+
+export function supervise(spec: ProcessSpec, say: (line: string) => void): Supervised {
+  let child: ChildProcess | null = null;
+  let stopped = false;
+  let pause = firstPause;
+  const start = (): void => {
+    const log = openSync(spec.logFile, 'a');
+    const born = Date.now();
+    const started = spawn(spec.command, spec.args, { env: spec.env, stdio: ['ignore', log, log] });
+    closeSync(log);
+    child = started;
+    started.once('error', (error) => say(`${spec.name}: ${error.message}`));
+    started.once('exit', (code, signal) => {
+      child = null;
+      if (stopped) return;
+      pause = Date.now() - born > soundLife ? firstPause : Math.min(longestPause, 2 * pause);
+      say(`${spec.name} ended (${signal ?? `exit code ${code}`}), starting it again`);
+      setTimeout(() => stopped || start(), pause);
+    });
+  };
+  start();
+  return {
+    name: spec.name,
+    pid: () => child?.pid ?? null,
+    kill: (signal) => void child?.kill(signal),
+    stop: async (graceMs) => {
+      stopped = true;
+      const running = child;
+      if (!running) return;
+      const gone = new Promise((resolve) => running.once('exit', resolve));
+      running.kill('SIGTERM');
+      const deadline = new AbortController();
+      void sleep(graceMs, undefined, { signal: deadline.signal }).then(
+        () => running.kill('SIGKILL'),
+        () => undefined,
+      );
+      await gone;
+      deadline.abort();
+    },
+  };
+}
+
+/** Marks every process of a stack, so that those whose supervisor was killed are found again. */
+export const stackMark = 'ECHOFORGE_STACK_HOME';
+
+/** Processes of this user that belong to the stack of `home`, with their command lines. Linux only. */
+export async function findStackProcesses(home: string): Promise<{ readonly pid: number; readonly command: string }[]> {
+  const found: { pid: number; command: string }[] = [];
+  for (const entry of await readdir('/proc')) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+    if (!environment.split('\0').includes(`${stackMark}=${home}`)) continue;
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (command !== '') found.push({ pid, command: command.replaceAll('\0', ' ').trim() });
+  }
+  return found;
+}
+
+/** Ends what a killed supervisor left behind. Returns how many there were. */
+export async function killStackProcesses(home: string): Promise<number> {
+  const orphans = await findStackProcesses(home);
+  for (const { pid } of orphans) signalQuietly(pid, 'SIGKILL');
+  for (let i = 0; i < 100 && (await findStackProcesses(home)).length > 0; i++) await sleep(50);
+  return orphans.length;
+}
+
+/** False when there is no such process any more. */
+export function signalQuietly(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false;
+  }
+}
