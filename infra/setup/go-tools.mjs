@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { download } from './download.mjs';
@@ -83,7 +83,8 @@ async function obtain(name, sources) {
 
 async function fromArchive(log) {
   const { archive } = versions.temporal;
-  const dir = await buildDir('temporal-archive-');
+  const dir = join(cacheDir(), 'build', 'temporal-archive');
+  await mkdir(dir, { recursive: true });
   try {
     await download(archive.url, join(dir, 'temporal.tar.gz'), archive.sha256);
     log('unpacking');
@@ -124,9 +125,4 @@ async function publish(from, to) {
   await mkdir(dirname(to), { recursive: true });
   await chmod(from, 0o755);
   await rename(from, to);
-}
-
-async function buildDir(prefix) {
-  await mkdir(join(cacheDir(), 'build'), { recursive: true });
-  return mkdtemp(join(cacheDir(), 'build', prefix));
 }

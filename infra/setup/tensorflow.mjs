@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rename, rm, symlink } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { checkSha256, download } from './download.mjs';
 import { withLock } from './lock.mjs';
@@ -70,35 +70,39 @@ async function fetchLibrary(log) {
 
 const nameOf = ({ name, version }) => `${name}==${version}`;
 
-/** The wheels side by side, as in a site-packages folder: the CUDA library finds nvidia/ relative to itself. */
+/**
+ * The wheels side by side, as in a site-packages folder: the CUDA library finds nvidia/ relative to itself. A wheel that
+ * an interrupted set-up has unpacked is not fetched again, nor is one that pip has in its cache.
+ */
 async function fromWheels(wheels, work, log) {
-  const out = await mkdtemp(join(work, 'unpacked-'));
+  const out = join(work, 'wheels');
+  await mkdir(out, { recursive: true });
   for (const wheel of wheels) {
-    log(`pip download ${nameOf(wheel)}`);
-    const dir = join(work, wheel.name);
-    await rm(dir, { recursive: true, force: true });
-    await run(
-      'python3',
-      [
-        ...'-m pip download --no-deps --only-binary=:all: --disable-pip-version-check --timeout 10 --retries 1'.split(
-          ' ',
-        ),
-        ...pinned.pythonTags,
-        '--dest',
-        dir,
-        nameOf(wheel),
-      ],
-      // pip keeps what it has fetched in its cache: an interrupted set-up need not fetch it again
-      { env: { ...process.env, PIP_CACHE_DIR: join(work, 'pip-cache') }, timeoutMs: 1_800_000 },
-    );
-    const file = join(dir, (await readdir(dir)).find((name) => name.endsWith('.whl')) ?? 'no wheel');
-    await checkSha256(file, wheel.sha256);
-    const members = wheel.name.startsWith('tensorflow') ? pinned.members : ['nvidia/'];
-    await run('python3', ['-c', unzip, file, out, ...members], { timeoutMs: 600_000 });
-    await rm(dir, { recursive: true, force: true });
+    const done = join(work, `${nameOf(wheel)}.unpacked`);
+    if (existsSync(done)) continue;
+    await fromWheel(wheel, work, out, log);
+    await writeFile(done, '');
   }
   await publish(out);
 }
+
+async function fromWheel(wheel, work, out, log) {
+  log(`pip download ${nameOf(wheel)}`);
+  const dir = join(work, wheel.name);
+  await rm(dir, { recursive: true, force: true });
+  await run('python3', [...pipDownload, ...pinned.pythonTags, '--dest', dir, nameOf(wheel)], {
+    env: { ...process.env, PIP_CACHE_DIR: join(work, 'pip-cache') },
+    timeoutMs: 1_800_000,
+  });
+  const file = join(dir, (await readdir(dir)).find((name) => name.endsWith('.whl')) ?? 'no wheel');
+  await checkSha256(file, wheel.sha256);
+  const members = wheel.name.startsWith('tensorflow') ? pinned.members : ['nvidia/'];
+  await run('python3', ['-c', unzip, file, out, ...members], { timeoutMs: 600_000 });
+  await rm(dir, { recursive: true, force: true });
+}
+
+const pipDownload =
+  '-m pip download --no-deps --only-binary=:all: --disable-pip-version-check --timeout 10 --retries 1'.split(' ');
 
 const unzip = `
 import sys, zipfile
@@ -112,9 +116,10 @@ async function fromArchive({ url, sha256 }, work, log) {
   const file = join(work, 'libtensorflow.tar.gz');
   await download(url, file, sha256);
   log('unpacking');
-  const out = await mkdtemp(join(work, 'unpacked-'));
+  const out = join(work, 'archive');
   const dir = join(out, 'tensorflow');
-  await mkdir(dir);
+  await rm(out, { recursive: true, force: true });
+  await mkdir(dir, { recursive: true });
   await run('tar', ['-xzf', file, '-C', dir], { timeoutMs: 300_000 });
   for (const name of await readdir(join(dir, 'lib'))) await rename(join(dir, 'lib', name), join(dir, name));
   // The archive's library has another file name than the wheel's; the addon then needs it by its own soname.
