@@ -55,7 +55,10 @@ async function fetchLibrary(log) {
   const { source } = await firstOf(
     tensorflow.name,
     [
-      { source: `pip download ${wheels.map(nameOf).join(' ')}`, get: () => fromWheels(wheels, work, log) },
+      {
+        source: `pip download ${nameOf(wheels[0])}${wheels.length > 1 ? ` and ${wheels.length - 1} CUDA wheels` : ''}`,
+        get: () => fromWheels(wheels, work, log),
+      },
       {
         source: `libtensorflow ${archive.version} (${new URL(archive.url).host})`,
         get: () => fromArchive(archive, work, log),
