@@ -30,24 +30,25 @@ export const addon = {
   async provide({ log }) {
     const tensorflowDir = findTensorflow();
     const dir = await keptIn(tensorflowDir);
-    const { source } = await firstOf(
+    const { source, value } = await firstOf(
       this.name,
       [{ source: `${process.env.CXX || 'g++'} against ${tensorflowDir}`, get: () => build(tensorflowDir, dir, log) }],
       'install a C++17 compiler (apt-get install g++), or set ECHOFORGE_ENGINE=wasm for unit tests, then: npm run setup',
     );
-    return { state: 'built', where: bindingFile, note: source };
+    return { state: value, where: bindingFile, note: source };
   },
 };
 
-async function build(tensorflowDir, dir, log) {
-  await withLock(
+function build(tensorflowDir, dir, log) {
+  return withLock(
     join(cacheDir(), 'locks'),
     'addon',
     async () => {
       const kept = join(dir, 'tfjs_binding.node');
-      if (!existsSync(kept)) await compile(tensorflowDir, kept, log);
+      const state = existsSync(kept) ? 'copied' : 'built';
+      if (state === 'built') await compile(tensorflowDir, kept, log);
       await place(kept);
-      if (existsSync(smokeStamp(dir))) return;
+      if (existsSync(smokeStamp(dir))) return state;
       log('smoke test');
       try {
         await run(process.execPath, ['-e', smokeTest], { cwd: root, timeoutMs: 120_000 });
@@ -56,6 +57,7 @@ async function build(tensorflowDir, dir, log) {
         throw error;
       }
       await writeFile(smokeStamp(dir), '');
+      return state;
     },
     { log },
   );
