@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { StudyProgress } from '../../contract/progress.ts';
+import type { ProcessName } from '../../infra/local/stack.ts';
+import { startTestStack } from '../support/stack.ts';
+import { createRunner, smallStudy, type StudyRunner } from '../support/study-runner.ts';
+
+/**
+ * The same study undisturbed and, in another empty store, with kill -9 of every part at named points of its way. Nobody
+ * helps; results and report are the same bytes.
+ */
+type TestStack = Awaited<ReturnType<typeof startTestStack>>;
+let calm: TestStack;
+let results: Buffer;
+let report: Buffer;
+
+async function runUndisturbed(): Promise<void> {
+  calm = await startTestStack();
+  const runner = await createRunner(calm.env);
+  await runner.importPhantoms('phantoms', 40);
+  await runner.start('calm', smallStudy);
+  await runner.finish('study/calm');
+  [results, report] = [await runner.results('calm'), await runner.report('calm')];
+  await calm.dispose();
+}
+
+const reached =
+  (step: string, share: number) =>
+  ({ steps }: StudyProgress): boolean =>
+    steps.some((other) => other.step === step && (other.state === 'done' || other.done >= share * other.total));
+
+describe('kill -9', () => {
+  let stack: TestStack;
+  let runner: StudyRunner;
+  beforeAll(async () => {
+    await runUndisturbed();
+    stack = await startTestStack();
+    runner = await createRunner(stack.env);
+    await runner.importPhantoms('phantoms', 40);
+  });
+  afterAll(async () => stack?.dispose());
+
+  it('of trainer, workers, Temporal and MinIO changes no byte of the result', async () => {
+    await runner.start('killed', smallStudy);
+    const strike = async (step: string, share: number, name: ProcessName, delay = 0): Promise<void> => {
+      await runner.until('killed', reached(step, share));
+      await sleep(delay);
+      await stack.kill(name, 'SIGKILL');
+    };
+    await strike('dataset', 0, 'cpu', 300);
+    await strike('classifier/real', 0, 'engine', 2_500);
+    await strike('classifier/real', 0.5, 'gpu', 500);
+    await strike('generator/benign', 0, 'engine', 1_500);
+    await strike('generator/benign', 0.5, 'temporal', 500);
+    await strike('generator/malignant', 0, 'minio', 1_000);
+    await strike('generator/malignant', 0.5, 'gpu', 1_000);
+    await strike('synthesis/benign', 0, 'control');
+    await strike('filter', 0, 'engine', 200);
+    await strike('classifier/synthetic', 0, 'minio', 300);
+    await runner.finish('study/killed');
+    const { entries } = await runner.run('killed');
+    expect(Math.max(...entries.map(({ attempt }) => attempt))).toBeGreaterThanOrEqual(2);
+    expect(await runner.results('killed')).toEqual(results);
+    expect(await runner.report('killed')).toEqual(report);
+  });
+
+  it('SIGSTOP past the heartbeat timeout and back: the attempt that slept moves nothing', async () => {
+    await runner.start('stalled', smallStudy);
+    await runner.until('stalled', reached('generator/benign', 0.2));
+    await stack.kill('gpu', 'SIGSTOP');
+    await sleep(25_000);
+    await stack.kill('gpu', 'SIGCONT');
+    await runner.finish('study/stalled');
+    expect(await runner.results('stalled')).toEqual(results);
+  });
+
+  it('pause, resume, cancel and a new start change no byte either', async () => {
+    await runner.start('paused', smallStudy);
+    await runner.until('paused', reached('generator/benign', 0.2));
+    const update = (name: string, ...input: string[]): Promise<string> =>
+      runner.temporal('workflow', 'update', 'execute', '-w', 'study/paused', '--name', name, ...input);
+    await update('pause', '--input', JSON.stringify({ reason: 'lunch' }));
+    await runner.until('paused', ({ steps }) => steps.some(({ state }) => state === 'paused'));
+    expect((await runner.progress('study/paused')).paused).toBe('lunch');
+    await update('resume');
+    await runner.until('paused', reached('generator/malignant', 0.2));
+    await runner.temporal('workflow', 'cancel', '-w', 'study/paused');
+    await expect(runner.finish('study/paused')).rejects.toThrow(/CANCELED/);
+    await runner.start('paused', smallStudy);
+    await runner.finish('study/paused');
+    expect(await runner.results('paused')).toEqual(results);
+    expect(await runner.report('paused')).toEqual(report);
+  });
+});

@@ -1,0 +1,213 @@
+import { mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import type { ReevaluationRow } from '../../contract/activities.ts';
+import { reevaluationsKey } from '../../contract/keys.ts';
+import { writePhantomDataset } from '../../lib/phantom/dataset.ts';
+import type { Results } from '../../lib/report/results.ts';
+import { getBlob } from '../../lib/storage/blobs.ts';
+import { readPointer } from '../../lib/storage/pointer.ts';
+import { compareWithStored, parsePredictions, recomputeEvaluation } from '../support/recompute.ts';
+import { createRunner, smallStudy, type StudyRunner } from '../support/study-runner.ts';
+
+/** One study on real Temporal, MinIO and TensorFlow, from `echoforge import` to re-evaluation; the tests build on it in order. */
+const studyId = 'whole';
+const workflowId = `study/${studyId}`;
+let runner: StudyRunner;
+let dir: string;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'echoforge-study-'));
+  runner = await createRunner(inject('stackEnv'));
+  await runner.importPhantoms('phantoms', 80);
+  await runner.start(studyId, smallStudy);
+  await runner.finish(workflowId);
+});
+afterAll(async () => rm(dir, { recursive: true, force: true }));
+
+const results = async (): Promise<Results> => JSON.parse((await runner.results(studyId)).toString()) as Results;
+
+describe('a study', () => {
+  it('learns: the real-trained classifier tells held-out phantoms apart, snapshots come nearer to the reals', async () => {
+    const { evaluation, generators } = await results();
+    expect(evaluation?.models.real.auc.value).toBeGreaterThanOrEqual(0.9);
+    for (const side of ['negative', 'positive'] as const) {
+      const metrics = generators[side].snapshots.map(({ metric }) => metric?.value ?? NaN);
+      expect(metrics).toHaveLength(5);
+      expect(metrics.at(-1)).toBeLessThan(0.6 * (metrics[0] ?? 0));
+      expect(generators[side].snapshots[0]?.metric?.name).toBe('fd.irv2-real');
+    }
+  });
+
+  it('chose the snapshot with the lowest metric', async () => {
+    const { generators, synthetic } = await results();
+    for (const side of ['negative', 'positive'] as const) {
+      const lowest = Math.min(...generators[side].snapshots.map(({ metric }) => metric?.value ?? Infinity));
+      expect(synthetic[side].snapshot.metric?.value).toBe(lowest);
+    }
+  });
+
+  it('keeps pixels and tensors out of the histories', async () => {
+    const ids = [workflowId, `${workflowId}/generator/benign`, `${workflowId}/classifier/real`, `${workflowId}/filter`];
+    for (const id of ids) {
+      const history = await runner.temporal('workflow', 'show', '-w', id, '-o', 'json');
+      expect(history.length).toBeLessThan(1_500_000);
+      const { events } = JSON.parse(history) as { events: unknown[] };
+      expect(events.length).toBeLessThan(400);
+    }
+  });
+
+  it('shows in search attributes and in the progress query', async () => {
+    const listed = await runner.temporal('workflow', 'list', '--query', `Study = '${studyId}'`, '-o', 'json');
+    const ids = (JSON.parse(listed) as { execution: { workflowId: string } }[]).map((row) => row.execution.workflowId);
+    expect(ids).toContain(workflowId);
+    expect(ids).toContain(`${workflowId}/generator/malignant`);
+    const { steps, stage } = await runner.progress(workflowId);
+    expect(stage).toBe('finished');
+    expect(steps.map(({ state }) => new Set(['done']).has(state))).not.toContain(false);
+  });
+
+  it('reports without time, host, id or path, and says that it is not for clinical use', async () => {
+    const html = (await runner.report(studyId)).toString();
+    expect(html).toMatch(/not for clinical use/i);
+    const json = (await runner.results(studyId)).toString();
+    for (const text of [html, json]) {
+      expect(text).not.toContain(studyId);
+      expect(text).not.toMatch(/127\.0\.0\.1|\/tmp\/|\/home\//);
+      expect(text).not.toMatch(/20\d\d-\d\d-\d\dT/);
+    }
+    const { entries } = await runner.run(studyId);
+    expect(entries.some(({ activity, host }) => activity === 'trainGeneratorSegment' && host !== '')).toBe(true);
+  });
+
+  it('holds the figures that its stored predictions give, and a swapped label is noticed', async () => {
+    const { evaluation } = await results();
+    if (!evaluation) throw new Error('expected an evaluation');
+    const read = async (variant: 'real' | 'synthetic') =>
+      parsePredictions((await getBlob(runner.store, evaluation.models[variant].predictions)).toString());
+    const predictions = { real: await read('real'), synthetic: await read('synthetic') };
+    expect(compareWithStored(evaluation, recomputeEvaluation({ ...predictions, threshold: 0.5 }))).toEqual([]);
+    const swapped = predictions.real.map((row, i) =>
+      i === 0 ? { ...row, side: row.side === 'positive' ? ('negative' as const) : ('positive' as const) } : row,
+    );
+    expect(
+      compareWithStored(evaluation, recomputeEvaluation({ ...predictions, real: swapped, threshold: 0.5 })),
+    ).not.toEqual([]);
+  });
+
+  it('passes its leakage audit', async () => {
+    const { evaluation } = await results();
+    expect(evaluation?.audit.checks.filter(({ passed }) => !passed)).toEqual([]);
+    expect(evaluation?.audit.checks).toHaveLength(5);
+  });
+
+  it('continues when started again: nothing is trained a second time', async () => {
+    const trainings = async (): Promise<number> =>
+      (await runner.run(studyId)).entries.filter(({ activity }) => activity.startsWith('train')).length;
+    const [before, bytes] = [await trainings(), await runner.results(studyId)];
+    await runner.start(studyId, smallStudy);
+    await runner.finish(workflowId);
+    expect(await trainings()).toBe(before);
+    expect(await runner.results(studyId)).toEqual(bytes);
+  });
+
+  it('is refused under the same id with another configuration, naming the field', async () => {
+    await runner.start(studyId, { ...smallStudy, seed: 2 });
+    await expect(runner.finish(workflowId)).rejects.toThrow(/seed/);
+  });
+
+  it('exports everything as plain files', async () => {
+    const out = join(dir, 'export');
+    await runner.echoforge('export', studyId, '--out', out);
+    const files = (await readdir(out, { recursive: true })).map(String);
+    expect(files.filter((file) => /seed\d+\.png$/.test(file)).length).toBeGreaterThanOrEqual(128);
+    expect(files.some((file) => file.endsWith('report.html'))).toBe(true);
+    const logs = join(dir, 'logs');
+    await runner.echoforge('tensorboard', studyId, '--out', logs);
+    const events = (await readdir(logs, { recursive: true })).map(String).filter((file) => file.includes('tfevents'));
+    expect(events.length).toBeGreaterThanOrEqual(4);
+  });
+});
+
+describe('reevaluate', () => {
+  /** Creates a schedule as an ops team would, triggers it, and waits for its row. */
+  async function reevaluateBySchedule(name: string, prefix: string): Promise<ReevaluationRow> {
+    const rows = async (): Promise<readonly ReevaluationRow[]> =>
+      (await readPointer<{ rows: readonly ReevaluationRow[] }>(runner.store, reevaluationsKey(studyId)))?.value.rows ??
+      [];
+    const before = (await rows()).length;
+    await runner.temporal(
+      ...['schedule', 'create', '--schedule-id', name, '--cron', '0 3 * * *', '--workflow-id', `reevaluate/${name}`],
+      ...['--type', 'reevaluate', '--task-queue', 'control', '--input', JSON.stringify({ models: studyId, prefix })],
+    );
+    await runner.temporal('schedule', 'trigger', '--schedule-id', name);
+    for (;;) {
+      const now = await rows();
+      const last = now.at(-1);
+      if (now.length > before && last) return last;
+      await sleep(300);
+    }
+  }
+
+  it('appends a row for what a prefix holds, without regression on like images', async () => {
+    const folder = join(dir, 'incoming');
+    const classes = { negative: 'benign', positive: 'malignant' };
+    await writePhantomDataset({ dir: folder, classes, imagesPerClass: 20, seed: 77, resolution: 32 });
+    await runner.echoforge('import', folder, '--prefix', 'incoming/night-1');
+    const row = await reevaluateBySchedule('night-1', 'incoming/night-1/');
+    expect(row.images).toEqual({ negative: 20, positive: 20 });
+    expect(row.auc.real).toBeGreaterThan(0.8);
+  });
+
+  it('flags a regression when the AUC leaves its interval', async () => {
+    const folder = join(dir, 'incoming');
+    await rename(join(folder, 'benign'), join(folder, 'swap'));
+    await rename(join(folder, 'malignant'), join(folder, 'benign'));
+    await rename(join(folder, 'swap'), join(folder, 'malignant'));
+    await runner.echoforge('import', folder, '--prefix', 'incoming/night-2');
+    const row = await reevaluateBySchedule('night-2', 'incoming/night-2');
+    expect(row.regression).toBe(true);
+    expect(row.notes.join()).toMatch(/left the interval/);
+    await expect
+      .poll(() => runner.temporal('workflow', 'list', '--query', 'Regression = true'), { timeout: 20_000 })
+      .toContain('reevaluate/night-2');
+  });
+
+  it('refuses models that no study released', async () => {
+    const input = JSON.stringify({ models: 'nobody', prefix: 'x/' });
+    const id = ['--workflow-id', 'reevaluate/nobody'];
+    await runner.temporal(
+      'workflow',
+      'start',
+      '--type',
+      'reevaluate',
+      '--task-queue',
+      'control',
+      ...id,
+      '--input',
+      input,
+    );
+    await expect(runner.finish('reevaluate/nobody')).rejects.toThrow(/models of a finished study "nobody"/);
+  });
+});
+
+describe('a study file that cannot work', () => {
+  const outcome = async (studyId: string, file: object): Promise<string> => {
+    await runner.start(studyId, file);
+    return await runner.finish(`study/${studyId}`).then(
+      () => 'completed',
+      (error: unknown) => String(error),
+    );
+  };
+  it('is refused before any work, by field', async () => {
+    expect(await outcome('bad-key', { ...smallStudy, generater: {} })).toMatch(/generater/);
+    expect(await outcome('bad-size', { ...smallStudy, image: { resolution: 100 } })).toMatch(/image\.resolution/);
+    expect(await outcome('bad-data', { ...smallStudy, dataset: { name: 'missing' } })).toMatch(
+      /missing.*echoforge import/s,
+    );
+    const classes = { negative: 'benign', positive: 'cancer' };
+    expect(await outcome('bad-class', { ...smallStudy, classes })).toMatch(/malignant|cancer/);
+  });
+});
