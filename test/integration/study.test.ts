@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { ReevaluationRow } from '../../contract/activities.ts';
 import { reevaluationsKey } from '../../contract/keys.ts';
+import type { EvaluationManifest, Prediction } from '../../contract/manifests.ts';
+import { describeRuntime } from '../../lib/fingerprint.ts';
 import { writePhantomDataset } from '../../lib/phantom/dataset.ts';
 import type { Results } from '../../lib/report/results.ts';
 import { getBlob } from '../../lib/storage/blobs.ts';
@@ -88,13 +90,17 @@ describe('a study', () => {
     const read = async (variant: 'real' | 'synthetic') =>
       parsePredictions((await getBlob(runner.store, evaluation.models[variant].predictions)).toString());
     const predictions = { real: await read('real'), synthetic: await read('synthetic') };
-    expect(compareWithStored(evaluation, recomputeEvaluation({ ...predictions, threshold: 0.5 }))).toEqual([]);
-    const swapped = predictions.real.map((row, i) =>
-      i === 0 ? { ...row, side: row.side === 'positive' ? ('negative' as const) : ('positive' as const) } : row,
-    );
-    expect(
-      compareWithStored(evaluation, recomputeEvaluation({ ...predictions, real: swapped, threshold: 0.5 })),
-    ).not.toEqual([]);
+    const stored: EvaluationManifest = { kind: 'evaluation', fingerprint: describeRuntime(), ...evaluation };
+    const again = recomputeEvaluation({ ...predictions, threshold: 0.5 });
+    expect(compareWithStored(stored, again)).toEqual([]);
+    const swapFirst = (rows: readonly Prediction[]): Prediction[] =>
+      rows.map((row, i) => (i > 0 ? row : { ...row, side: row.side === 'positive' ? 'negative' : 'positive' }));
+    const planted = recomputeEvaluation({
+      real: swapFirst(predictions.real),
+      synthetic: swapFirst(predictions.synthetic),
+      threshold: 0.5,
+    });
+    expect(compareWithStored(stored, planted)).not.toEqual([]);
   });
 
   it('passes its leakage audit', async () => {
