@@ -9,7 +9,7 @@ import type { StudyProgress } from '../../contract/progress.ts';
 import { writePhantomDataset } from '../../lib/phantom/dataset.ts';
 import { homeDir } from '../setup/tools.mjs';
 import { bringUp, describeStack } from './bring-up.ts';
-import { describeProgress } from './progress-line.ts';
+import { describeProgress, parseProgress } from './progress-line.ts';
 
 /** The whole study on simulated images, as a user would run it: `echoforge import`, then the `temporal` command. */
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -68,9 +68,9 @@ async function follow(): Promise<string> {
 
 async function query(): Promise<StudyProgress | null> {
   try {
-    const text = await temporal('workflow', 'query', '--workflow-id', workflow, '--type', 'progress', '-o', 'json');
-    // The workflow's own answer, wrapped by the command.
-    return (JSON.parse(text) as { queryResult: [StudyProgress] }).queryResult[0];
+    return parseProgress(
+      await temporal('workflow', 'query', '--workflow-id', workflow, '--type', 'progress', '-o', 'json'),
+    );
   } catch {
     return null; // not started yet, or a worker is being restarted
   }

@@ -1,5 +1,14 @@
 import type { StepProgress, StudyProgress } from '../../contract/progress.ts';
 
+/** What `temporal workflow query -o json` prints for `progress`. The command writes empty arrays as null. */
+export function parseProgress(text: string): StudyProgress {
+  // The workflow's own answer, wrapped by the command.
+  const { queryResult } = JSON.parse(text) as {
+    queryResult: [Omit<StudyProgress, 'steps'> & { steps: StudyProgress['steps'] | null }];
+  };
+  return { ...queryResult[0], steps: queryResult[0].steps ?? [] };
+}
+
 /** Usual share of a demo's time by kind of step; only for the estimate of the time left. */
 const shares: Readonly<Record<string, number>> = {
   dataset: 2,

@@ -26,8 +26,15 @@ export async function withLock(dir, name, work, { log = () => undefined, pollMs 
   } finally {
     clearInterval(beat);
     const owner = await readOwner(lock);
-    if (owner?.token === token) await rm(lock, { recursive: true, force: true });
+    if (owner?.token === token) await release(lock, token);
   }
+}
+
+/** Moved away first: a waiter may take over a lock directory as soon as it is empty, in the middle of a removal. */
+async function release(lock, token) {
+  const released = `${lock}.released-${token}`;
+  await rename(lock, released);
+  await rm(released, { recursive: true, force: true });
 }
 
 async function acquire(dir, lock, token, log, pollMs) {

@@ -17,7 +17,7 @@ let report: Buffer;
 async function runUndisturbed(): Promise<void> {
   calm = await startTestStack();
   const runner = await createRunner(calm.env);
-  await runner.importPhantoms('phantoms', 40);
+  await runner.importPhantoms('phantoms', 80);
   await runner.start('calm', smallStudy);
   await runner.finish('study/calm');
   [results, report] = [await runner.results('calm'), await runner.report('calm')];
@@ -36,7 +36,7 @@ describe('kill -9', () => {
     await runUndisturbed();
     stack = await startTestStack();
     runner = await createRunner(stack.env);
-    await runner.importPhantoms('phantoms', 40);
+    await runner.importPhantoms('phantoms', 80);
   });
   afterAll(async () => stack?.dispose());
 
@@ -55,8 +55,8 @@ describe('kill -9', () => {
     await strike('generator/malignant', 0, 'minio', 1_000);
     await strike('generator/malignant', 0.5, 'gpu', 1_000);
     await strike('synthesis/benign', 0, 'control');
-    await strike('filter', 0, 'engine', 200);
-    await strike('classifier/synthetic', 0, 'minio', 300);
+    await strike('filter', 0.1, 'engine');
+    await strike('classifier/synthetic', 0, 'minio', 1_000);
     await runner.finish('study/killed');
     const { entries } = await runner.run('killed');
     expect(Math.max(...entries.map(({ attempt }) => attempt))).toBeGreaterThanOrEqual(2);

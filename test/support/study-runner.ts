@@ -8,6 +8,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { reportKey } from '../../contract/keys.ts';
 import type { StudyProgress } from '../../contract/progress.ts';
+import { parseProgress } from '../../infra/local/progress-line.ts';
 import { resolveTools } from '../../infra/setup/tools.mjs';
 import { writePhantomDataset } from '../../lib/phantom/dataset.ts';
 import type { RunRecord } from '../../lib/report/run-page.ts';
@@ -50,8 +51,7 @@ export async function createRunner(stackEnv: Readonly<Record<string, string>>): 
     secretKey: readFileSync(stackEnv['S3_SECRET_KEY_FILE'] ?? '', 'utf8'),
   });
   const progress: StudyRunner['progress'] = async (workflowId) => {
-    const text = await temporal('workflow', 'query', '-w', workflowId, '--type', 'progress', '-o', 'json');
-    return (JSON.parse(text) as { queryResult: [StudyProgress] }).queryResult[0]; // the workflow's own answer
+    return parseProgress(await temporal('workflow', 'query', '-w', workflowId, '--type', 'progress', '-o', 'json'));
   };
   return {
     ...{ store, temporal, echoforge, progress },
@@ -87,6 +87,7 @@ export async function createRunner(stackEnv: Readonly<Record<string, string>>): 
       for (;;) {
         const now = await progress(`study/${studyId}`).catch(() => null);
         if (now && condition(now)) return now;
+        if (now?.stage === 'finished') throw new Error(`study ${studyId} finished without what was waited for`);
         await sleep(100);
       }
     },
@@ -108,7 +109,7 @@ export const smallStudy = {
   },
   snapshotMetric: { fakes: 64 },
   synthesis: { imagesPerClass: 64, shardImages: 32 },
-  filter: { maxCandidates: 128 },
+  filter: { maxCandidates: 320 },
   evaluation: { bootstrapResamples: 200 },
   reuse: false,
 };
