@@ -111,7 +111,7 @@ const demo: Overrides<Study> = {
     width: 0.125,
     blocks: [1, 1, 1],
     headUnits: 64,
-    epochs: 8,
+    epochs: 12,
     segmentEpochs: 4,
     batchSize: 16,
     bnMomentum: 0.9,
@@ -129,8 +129,8 @@ const demo: Overrides<Study> = {
     segmentTicks: 4,
   },
   snapshotMetric: { fakes: 200 },
-  synthesis: { imagesPerClass: 200, shardImages: 104 },
-  filter: { maxCandidates: 400 },
+  synthesis: { imagesPerClass: 400, shardImages: 104 },
+  filter: { maxCandidates: 1200 },
   evaluation: { margin: 0.1 },
 };
 
