@@ -83,7 +83,7 @@ export function snapshotMetricSpec(generator: GeneratorManifest, chosen: Snapsho
         },
         {
           data: { values: marked },
-          mark: { type: 'text', align: 'right', dx: 6, dy: 22, fontSize: 12, color: palette.accent.light },
+          mark: { type: 'text', align: 'right', dx: 6, dy: -16, fontSize: 12, color: palette.accent.light },
           encoding: { x: kimgAxis, y, text },
         },
       ],
