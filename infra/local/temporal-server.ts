@@ -1,19 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import proto from '@temporalio/proto';
+import { searchAttributes } from '../../contract/names.ts';
 import type { Ports } from './ports.ts';
-
-const searchAttributes: Readonly<Record<string, 'Keyword' | 'Int' | 'Double' | 'Bool'>> = {
-  Study: 'Keyword',
-  Stage: 'Keyword',
-  Dataset: 'Keyword',
-  ClassName: 'Keyword',
-  Owner: 'Keyword',
-  Kimg: 'Int',
-  SnapshotMetric: 'Double',
-  AwaitingApproval: 'Bool',
-  Regression: 'Bool',
-};
 
 /** What the 1.29 server leaves off and the CLI's worker commands need. */
 const dynamicConfig = [
