@@ -16,6 +16,7 @@ export default defineConfig({
         globalSetup: ['test/support/stack.ts'],
         fileParallelism: false,
         testTimeout: 900_000,
+        hookTimeout: 900_000,
       }),
       project('long', ['test/long/**/*.test.ts'], { fileParallelism: false, testTimeout: 7_200_000 }),
     ],
