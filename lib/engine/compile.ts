@@ -1,6 +1,7 @@
 import type { EngineSettings } from '../../contract/engine.ts';
 import { ConfigurationError } from '../errors.ts';
-import { nativeBackend } from './native-backend.ts';
+import { graphBinding, nativeBackend, type GraphBinding, type NativeBackend } from './native-backend.ts';
+import { installRecorder } from './step-recorder.ts';
 import { tf } from './tf.ts';
 
 /** One training or inference step: run op by op, or recorded once and executed as one TensorFlow function. */
@@ -22,9 +23,14 @@ export interface StepOptions {
   readonly step: (inputs: Record<string, tf.Tensor>) => Record<string, tf.Tensor>;
 }
 
-/** @throws ConfigurationError when bf16 is asked of a step that runs op by op */
+/**
+ * Recorded on the first run where `settings` and the engine allow it, otherwise run op by op. Recording computes nothing: the
+ * first run gives the bits of every later one.
+ * @throws ConfigurationError when bf16 is asked of a step that runs op by op
+ */
 export function compileStep(options: StepOptions & { readonly settings: EngineSettings }): CompiledStep {
   const { settings } = options;
+  if (executionOf(settings) === 'function') return checked(options, recordedStep(options));
   if (settings.precision !== 'fp32')
     throw new ConfigurationError(`expected precision fp32 with op-by-op execution, found ${settings.precision}`);
   return checked(options, eagerStep(options));
@@ -32,12 +38,105 @@ export function compileStep(options: StepOptions & { readonly settings: EngineSe
 
 /** What `execution` asks for where the engine can do it: compiled functions need our build of the addon. */
 export function executionOf(settings: EngineSettings): EngineSettings['execution'] {
-  const canCompile = typeof nativeBackend()?.binding.createFunction === 'function';
-  return canCompile ? settings.execution : 'eager';
+  return graphBinding() === null ? 'eager' : settings.execution;
 }
 
 function eagerStep({ step }: StepOptions): CompiledStep {
   return { run: (inputs) => tf.tidy(() => step({ ...inputs })), dispose: () => undefined };
+}
+
+/** A step as a function of the library: from inputs and the variables it reads to outputs and the variables it assigns. */
+interface RecordedFunction {
+  readonly name: string;
+  readonly inputs: readonly string[];
+  readonly reads: readonly tf.Variable[];
+  readonly outputs: readonly string[];
+  readonly assigns: readonly tf.Variable[];
+}
+
+let recorded = 0;
+
+function recordedStep(options: StepOptions & { readonly settings: EngineSettings }): CompiledStep {
+  const native = nativeBackend();
+  const binding = graphBinding();
+  if (native === null || binding === null) throw new ConfigurationError('the loaded engine cannot record steps');
+  let step: RecordedFunction | null = null;
+  return {
+    run(inputs) {
+      step ??= record(options, native, binding);
+      return runFunction(step, native, inputs);
+    },
+    dispose() {
+      if (step !== null) binding.removeFunction(step.name);
+      step = null;
+    },
+  };
+}
+
+function record(
+  options: StepOptions & { readonly settings: EngineSettings },
+  backend: NativeBackend,
+  binding: GraphBinding,
+): RecordedFunction {
+  const { variables, settings } = options;
+  const graph = binding.graphCreate();
+  const { precision } = settings;
+  const recorder = installRecorder({ step: options.name, graph, backend, binding, precision });
+  const substitutes: { restore(): void }[] = [];
+  try {
+    for (const variable of variables) substitutes.push(recorder.substitute(variable));
+    const before = variables.map(({ dataId }) => dataId);
+    const scope = (): RecordedFunction => {
+      const declared = Object.entries(options.inputs);
+      const inputs = declared.map(([name, { shape, dtype }]) => [name, recorder.placeholder(shape, dtype)] as const);
+      const outputs = options.step(Object.fromEntries(inputs));
+      const assigns = variables.filter(({ dataId }, i) => dataId !== before[i]);
+      const results = [...Object.values(outputs), ...assigns].map((tensor) => recorder.outputOf(tensor));
+      tf.dispose(outputs); // some are kept beyond this scope
+      const reads = variables.flatMap((variable) => {
+        const placeholder = recorder.placeholderOf(variable);
+        return placeholder === null ? [] : [{ variable, placeholder }];
+      });
+      const given = [...inputs.map(([, tensor]) => recorder.inputOf(tensor)), ...reads.map((read) => read.placeholder)];
+      const name = `${options.name}_${recorded++}`;
+      binding.createFunction(graph, name, given, results);
+      return {
+        name,
+        inputs: inputs.map(([input]) => input),
+        reads: reads.map((read) => read.variable),
+        outputs: Object.keys(outputs),
+        assigns,
+      };
+    };
+    tf.engine().startScope(options.name);
+    try {
+      return scope();
+    } finally {
+      tf.engine().endScope();
+    }
+  } finally {
+    for (const substitute of substitutes) substitute.restore();
+    recorder.uninstall();
+    binding.graphDelete(graph);
+  }
+}
+
+function runFunction(
+  step: RecordedFunction,
+  backend: NativeBackend,
+  inputs: Readonly<Record<string, tf.Tensor>>,
+): Record<string, tf.Tensor> {
+  const given = step.inputs.flatMap((name) => inputs[name] ?? []); // all there: `checked` looked
+  const ids = backend.getInputTensorIds([...given, ...step.reads]);
+  const infos = backend.binding.executeOp(step.name, [], ids, step.outputs.length + step.assigns.length);
+  const results = infos.map((info) => backend.createOutputTensor(info));
+  step.assigns.forEach((variable, i) => {
+    const value = results[step.outputs.length + i];
+    if (value === undefined) return;
+    variable.assign(value);
+    value.dispose();
+  });
+  return Object.fromEntries(step.outputs.flatMap((name, i) => (results[i] ? [[name, results[i]] as const] : [])));
 }
 
 /** Refuses inputs other than the declared ones: a compiled step could not, and would compute something else. */

@@ -1,0 +1,175 @@
+import type {
+  GraphBinding,
+  NativeBackend,
+  NativeBinding,
+  OpAttribute,
+  OutputInfo,
+  TensorValues,
+} from './native-backend.ts';
+import { tf } from './tf.ts';
+
+/**
+ * Records a step as a TensorFlow graph. While a recorder is installed, every op that a tfjs kernel asks of the library becomes
+ * a node, with its shape inferred and nothing computed: automatic differentiation, second derivatives and the optimiser are
+ * recorded without knowing of it. What a step may not do fails here: read a value, use a tensor that is neither input nor
+ * variable, give shapes that depend on data.
+ */
+export interface StepRecorder {
+  /** A tensor of the step that stands for something given later. */
+  placeholder(shape: readonly number[], dtype: 'float32' | 'int32'): tf.Tensor;
+  /** A node of the graph, not a placeholder, with the value that a tensor of the step stands for. */
+  outputOf(tensor: tf.Tensor): number;
+  /** The placeholder that a tensor made by `placeholder` stands for. */
+  inputOf(tensor: tf.Tensor): number;
+  /** Lets the variable be read as a placeholder; `restore` gives it its value back. */
+  substitute(variable: tf.Variable): { restore(): void };
+  /** Placeholder of a substituted variable as soon as something read it, otherwise null. */
+  placeholderOf(variable: tf.Variable): number | null;
+  uninstall(): void;
+}
+
+/** Convolutions and matrix products: what bf16 doubles the speed of. All have one element type T of inputs and output. */
+const reducible = new Set(['Conv2D', 'Conv2DBackpropInput', 'Conv2DBackpropFilter', 'MatMul', 'BatchMatMulV2']);
+
+/** DataType of bfloat16 in TensorFlow's C interface, which tfjs does not know. */
+const bfloat16 = 14;
+
+/** Constants of at least this many equal values are recorded as Fill. */
+const fillFrom = 64;
+
+/** Tensors of the step carry these numbers below any that tfjs uses or would release. */
+const symbolic = (output: number): number => -2 - output;
+const outputFrom = (id: number): number => -2 - id;
+
+function uniform(values: TensorValues): boolean {
+  const first = values[0];
+  return values.every((value) => value === first);
+}
+
+/** @throws Error when the step does what a recorded step may not do; the message names the op */
+export function installRecorder(options: {
+  readonly step: string;
+  readonly graph: number;
+  readonly backend: NativeBackend;
+  readonly binding: GraphBinding;
+  readonly precision: 'fp32' | 'bf16';
+}): StepRecorder {
+  const { step, graph, backend, binding, precision } = options;
+  /** Negative ids of substituted variables, below all symbolic ones that a graph can have. */
+  const variables = new Map<number, { readonly shape: readonly number[]; placeholder: number | null }>();
+  const reduced = new Map<number, number>();
+  const typeAttribute = (name: string, value: number): OpAttribute => ({ name, type: binding.TF_ATTR_TYPE, value });
+
+  const one = ([info]: OutputInfo[]): OutputInfo => {
+    if (info === undefined) throw new RangeError(`${step}: a node without output`);
+    return info;
+  };
+  const node = (
+    op: string,
+    attributes: readonly OpAttribute[],
+    inputs: readonly number[],
+    listLength = 0,
+  ): OutputInfo[] => binding.graphOp(graph, op, attributes, inputs, listLength);
+  const constant = (shape: readonly number[], dtype: number, values: TensorValues): number =>
+    one(binding.graphConstant(graph, shape, dtype, values)).id;
+  const cast = (output: number, from: number, to: number): OutputInfo =>
+    one(node('Cast', [typeAttribute('SrcT', from), typeAttribute('DstT', to)], [output]));
+
+  const resolve = (op: string, id: number): number => {
+    const variable = variables.get(id);
+    if (variable !== undefined) {
+      variable.placeholder ??= one(binding.graphPlaceholder(graph, variable.shape, binding.TF_FLOAT)).id;
+      return variable.placeholder;
+    }
+    if (id > -2) throw new Error(`${step}: ${op} takes a tensor that is neither an input nor a variable of the step`);
+    return outputFrom(id);
+  };
+
+  /** The op in bfloat16 between casts; a tensor that several ops take is cast once. */
+  const reducedOp = (op: string, attributes: readonly OpAttribute[], inputs: readonly number[]): OutputInfo[] => {
+    const operands = inputs.map((input, i) => {
+      if (isShapeInput(op, i)) return input;
+      const lowered = reduced.get(input) ?? cast(input, binding.TF_FLOAT, bfloat16).id;
+      reduced.set(input, lowered);
+      return lowered;
+    });
+    const types = attributes.map((attribute) => (attribute.name === 'T' ? typeAttribute('T', bfloat16) : attribute));
+    const [result] = node(op, types, operands);
+    return result === undefined ? [] : [cast(result.id, bfloat16, binding.TF_FLOAT)];
+  };
+
+  const recording: Pick<NativeBinding, 'createTensor' | 'executeOp' | 'tensorDataSync'> = {
+    createTensor(shape, dtype, values) {
+      const filled = dtype === binding.TF_FLOAT && values.length >= fillFrom && uniform(values);
+      if (!filled) return symbolic(constant(shape, dtype, values));
+      const dims = constant([shape.length], binding.TF_INT32, Int32Array.from(shape));
+      const value = constant([], dtype, values.slice(0, 1));
+      const attributes = [typeAttribute('T', dtype), typeAttribute('index_type', binding.TF_INT32)];
+      return symbolic(one(node('Fill', attributes, [dims, value])).id);
+    },
+    executeOp(op, attributes, ids) {
+      const inputs = ids.map((id) => resolve(op, id));
+      const list = attributes.find(({ name, type }) => name === 'N' && type === binding.TF_ATTR_INT);
+      const lower = precision === 'bf16' && reducible.has(op);
+      const infos = lower
+        ? reducedOp(op, attributes, inputs)
+        : node(op, attributes, inputs, list === undefined ? 0 : Number(list.value));
+      return infos.map(({ id, shape, dtype }) => {
+        // What batch normalisation hands to its own gradient has a size that only the device knows.
+        if (shape === null && op !== 'FusedBatchNormV3')
+          throw new Error(`${step}: the shape of what ${op} gives depends on data`);
+        return { id: symbolic(id), shape: shape ?? [0], dtype };
+      });
+    },
+    tensorDataSync() {
+      throw new Error(`${step}: a recorded step may not read values; make what it needs an input`);
+    },
+  };
+
+  // Constants come from the prototype, whose functions cannot be assigned over.
+  const overrides = Object.entries(recording).map(([name, value]) => [name, { value }] as const);
+  backend.binding = Object.create(binding, Object.fromEntries(overrides)) as NativeBinding;
+  let substituted = 0;
+  const variableIds = new Map<tf.Variable, number>();
+  return {
+    placeholder(shape, dtype) {
+      const type = dtype === 'float32' ? binding.TF_FLOAT : binding.TF_INT32;
+      const info = one(binding.graphPlaceholder(graph, shape, type));
+      return backend.createOutputTensor({ ...info, id: symbolic(info.id) });
+    },
+    outputOf: (tensor) => {
+      const inputs = backend.getInputTensorIds([tensor]).map((id) => resolve('the result', id));
+      const type = tensor.dtype === 'float32' ? binding.TF_FLOAT : binding.TF_INT32;
+      return one(node('Identity', [typeAttribute('T', type)], inputs)).id;
+    },
+    inputOf: ({ dataId }) => outputFrom(backend.tensorMap.get(dataId).id),
+    substitute(variable) {
+      const entry = backend.tensorMap.get(variable.dataId);
+      const { id, values } = entry;
+      if (variables.has(id)) throw new Error(`${step}: ${variable.name} shares its value with another variable`);
+      const value = tf.keep(tf.clone(variable as tf.Tensor)); // the value outlives an assignment
+      const standIn = Number.MIN_SAFE_INTEGER + substituted++;
+      variables.set(standIn, { shape: variable.shape, placeholder: null });
+      variableIds.set(variable, standIn);
+      entry.id = standIn;
+      entry.values = null;
+      return {
+        restore() {
+          entry.id = id;
+          entry.values = values;
+          if (variable.dataId !== value.dataId) variable.assign(value);
+          value.dispose();
+        },
+      };
+    },
+    placeholderOf: (variable) => variables.get(variableIds.get(variable) ?? 0)?.placeholder ?? null,
+    uninstall() {
+      backend.binding = binding;
+    },
+  };
+}
+
+/** Whether an input of a convolution's gradient is a shape. */
+function isShapeInput(op: string, index: number): boolean {
+  return (op === 'Conv2DBackpropInput' && index === 0) || (op === 'Conv2DBackpropFilter' && index === 1);
+}

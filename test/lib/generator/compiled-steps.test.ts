@@ -1,0 +1,87 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { EngineSettings } from '../../../contract/engine.ts';
+import { loadEngine } from '../../../lib/engine/backend.ts';
+import { tf } from '../../../lib/engine/tf.ts';
+import { networkShapeOf } from '../../../lib/generator/architecture.ts';
+import type { Round } from '../../../lib/generator/phase.ts';
+import { createTrainingState, disposeTrainingState, normals } from '../../../lib/generator/state.ts';
+import { createTrainingSteps } from '../../../lib/generator/steps.ts';
+import { createRng } from '../../../lib/random.ts';
+import { smallConfig } from './small.ts';
+
+beforeAll(loadEngine);
+
+const image = { resolution: 16, channels: 1, fit: 'crop' } as const;
+const shape = networkShapeOf(smallConfig, image);
+const styles = 2 * Math.log2(image.resolution) - 2;
+
+function rounds(images: number, count: number, step: number): Round[] {
+  return Array.from({ length: count }, (_, round) => ({
+    seed: [step * 7 + round, 11],
+    mix: Float32Array.from({ length: images * styles }, (_unused, i) => (i % styles >= 3 ? 1 : 0)),
+    reals: normals(images * image.resolution ** 2, createRng(5, `reals/${step}/${round}`)),
+  }));
+}
+
+/** Every phase `times` times; returns all state and what the phases reported. */
+function train(settings: EngineSettings, microBatchSize: number, times = 2) {
+  const config = { ...smallConfig, microBatchSize };
+  const state = createTrainingState({ shape, config, seed: 1, stream: 'test' });
+  const steps = createTrainingSteps({ state, config, settings });
+  const reported: number[] = [];
+  const counts: number[] = [];
+  try {
+    for (let i = 0; i < times; i++) {
+      const phase = (images: number): Round[] => rounds(images, steps.rounds, i);
+      reported.push(...Object.values(steps.gMain(phase(steps.mainImages))));
+      reported.push(...Object.values(steps.gPathLength(phase(steps.pathImages))));
+      reported.push(...Object.values(steps.dMain(phase(steps.mainImages))));
+      reported.push(...Object.values(steps.dR1(phase(steps.mainImages))));
+      steps.ema(0.9);
+      counts.push(tf.memory().numTensors);
+    }
+    const values = new Map(state.variables.map((v) => [v.name, Float32Array.from(v.dataSync())] as const));
+    return { values, reported, counts };
+  } finally {
+    steps.dispose();
+    disposeTrainingState(state);
+  }
+}
+
+/** Norm of the difference over the norm. */
+function distance(a: ReadonlyMap<string, Float32Array>, b: ReadonlyMap<string, Float32Array>): number {
+  let difference = 0;
+  let norm = 0;
+  for (const [name, xs] of a)
+    xs.forEach((x, i) => {
+      difference += (x - b.get(name)![i]!) ** 2;
+      norm += x ** 2;
+    });
+  return Math.sqrt(difference / norm);
+}
+
+describe.each([4, 8])('phases in passes of %i of 8 images', (microBatchSize) => {
+  it('give recorded what they give op by op', () => {
+    const eager = train({ execution: 'eager', precision: 'fp32' }, microBatchSize);
+    const recorded = train({ execution: 'function', precision: 'fp32' }, microBatchSize);
+    recorded.reported.forEach((value, i) => expect(value).toBeCloseTo(eager.reported[i]!, 4));
+    expect(distance(eager.values, recorded.values)).toBeLessThan(1e-5);
+  });
+  it('give the same bytes in every recording', () => {
+    const runs = [0, 1].map(() => train({ execution: 'function', precision: 'fp32' }, microBatchSize));
+    expect(distance(runs[0]!.values, runs[1]!.values)).toBe(0);
+    expect(runs[0]!.reported).toEqual(runs[1]!.reported);
+  });
+  it('come near in bf16, and are bytewise repeatable', () => {
+    const full = train({ execution: 'function', precision: 'fp32' }, microBatchSize);
+    const runs = [0, 1].map(() => train({ execution: 'function', precision: 'bf16' }, microBatchSize));
+    const apart = distance(full.values, runs[0]!.values);
+    expect(apart).toBeGreaterThan(0);
+    expect(apart).toBeLessThan(0.05);
+    expect(distance(runs[0]!.values, runs[1]!.values)).toBe(0);
+  });
+  it('leave no tensor behind', () => {
+    const { counts } = train({ execution: 'function', precision: 'fp32' }, microBatchSize, 4);
+    expect(counts[3]).toBe(counts[1]);
+  });
+});
