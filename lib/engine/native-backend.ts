@@ -24,6 +24,7 @@ export interface NativeBinding {
   readonly TF_ATTR_FLOAT: number;
   readonly TF_ATTR_INT: number;
   readonly TF_ATTR_BOOL: number;
+  readonly TF_ATTR_SHAPE: number;
   readonly TF_FLOAT: number;
   readonly TF_INT32: number;
   readonly TF_BOOL: number;
@@ -35,6 +36,8 @@ export interface NativeBinding {
 
 /** The part of the binding that only our build of the addon has (infra/setup/tfjs-binding/step_graph.cc). */
 export interface GraphBinding extends NativeBinding {
+  /** Whether the op EchoforgeFilterGradient exists: AVX-512 (infra/setup/tfjs-binding/filter_gradient.cc). */
+  readonly hasFilterGradient: boolean;
   graphCreate(): number;
   graphPlaceholder(graph: number, shape: readonly number[], dtype: number): OutputInfo[];
   graphConstant(graph: number, shape: readonly number[], dtype: number, values: TensorValues): OutputInfo[];

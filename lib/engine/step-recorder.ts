@@ -1,3 +1,4 @@
+import { ownFilterGradient } from './filter-gradient.ts';
 import type {
   GraphBinding,
   NativeBackend,
@@ -64,21 +65,31 @@ export function installRecorder(options: {
     if (info === undefined) throw new RangeError(`${step}: a node without output`);
     return info;
   };
+  const shapes = new Map<number, readonly number[]>();
+  const noted = (infos: OutputInfo[]): OutputInfo[] => {
+    for (const { id, shape } of infos) if (shape !== null) shapes.set(id, shape);
+    return infos;
+  };
   const node = (
     op: string,
     attributes: readonly OpAttribute[],
     inputs: readonly number[],
     listLength = 0,
-  ): OutputInfo[] => binding.graphOp(graph, op, attributes, inputs, listLength);
-  const constant = (shape: readonly number[], dtype: number, values: TensorValues): number =>
-    one(binding.graphConstant(graph, shape, dtype, values)).id;
+  ): OutputInfo[] => noted(binding.graphOp(graph, op, attributes, inputs, listLength));
+  /** Values of the integer constants, which mostly are shapes. */
+  const integers = new Map<number, Int32Array>();
+  const constant = (shape: readonly number[], dtype: number, values: TensorValues): number => {
+    const { id } = one(noted(binding.graphConstant(graph, shape, dtype, values)));
+    if (values instanceof Int32Array) integers.set(id, values.slice());
+    return id;
+  };
   const cast = (output: number, from: number, to: number): OutputInfo =>
     one(node('Cast', [typeAttribute('SrcT', from), typeAttribute('DstT', to)], [output]));
 
   const resolve = (op: string, id: number): number => {
     const variable = variables.get(id);
     if (variable !== undefined) {
-      variable.placeholder ??= one(binding.graphPlaceholder(graph, variable.shape, binding.TF_FLOAT)).id;
+      variable.placeholder ??= one(noted(binding.graphPlaceholder(graph, variable.shape, binding.TF_FLOAT))).id;
       return variable.placeholder;
     }
     if (id > -2) throw new Error(`${step}: ${op} takes a tensor that is neither an input nor a variable of the step`);
@@ -98,6 +109,21 @@ export function installRecorder(options: {
     return result === undefined ? [] : [cast(result.id, bfloat16, binding.TF_FLOAT)];
   };
 
+  /** Our own kernel for the gradient of a convolution in its filter, where it is the faster one; otherwise null. */
+  const filterGradient = (attributes: readonly OpAttribute[], inputs: readonly number[]): OutputInfo[] | null => {
+    const [x = -1, sizes = -1, dy = -1] = inputs;
+    const shapesOf = { x: shapes.get(x), filter: integers.get(sizes), dy: shapes.get(dy) };
+    if (!binding.hasFilterGradient || backend.isUsingGpuDevice) return null;
+    if (shapesOf.x === undefined || shapesOf.filter === undefined || shapesOf.dy === undefined) return null;
+    const filter = [...shapesOf.filter];
+    const own = ownFilterGradient(attributes, { x: shapesOf.x, filter, dy: shapesOf.dy }, precision);
+    if (own === null) return null;
+    const integer = (name: keyof typeof own): OpAttribute => ({ name, type: binding.TF_ATTR_INT, value: own[name] });
+    const facts = [integer('kernel'), integer('stride'), integer('padding')];
+    const { id } = one(node('EchoforgeFilterGradient', facts, [x, dy]));
+    return node('EnsureShape', [{ name: 'shape', type: binding.TF_ATTR_SHAPE, value: filter }], [id]);
+  };
+
   const recording: Pick<NativeBinding, 'createTensor' | 'executeOp' | 'tensorDataSync'> = {
     createTensor(shape, dtype, values) {
       const filled = dtype === binding.TF_FLOAT && values.length >= fillFrom && uniform(values);
@@ -110,10 +136,13 @@ export function installRecorder(options: {
     executeOp(op, attributes, ids) {
       const inputs = ids.map((id) => resolve(op, id));
       const list = attributes.find(({ name, type }) => name === 'N' && type === binding.TF_ATTR_INT);
+      const own = op === 'Conv2DBackpropFilter' ? filterGradient(attributes, inputs) : null;
       const lower = precision === 'bf16' && reducible.has(op);
-      const infos = lower
-        ? reducedOp(op, attributes, inputs)
-        : node(op, attributes, inputs, list === undefined ? 0 : Number(list.value));
+      const infos =
+        own ??
+        (lower
+          ? reducedOp(op, attributes, inputs)
+          : node(op, attributes, inputs, list === undefined ? 0 : Number(list.value)));
       return infos.map(({ id, shape, dtype }) => {
         // What batch normalisation hands to its own gradient has a size that only the device knows.
         if (shape === null && op !== 'FusedBatchNormV3')
@@ -134,7 +163,7 @@ export function installRecorder(options: {
   return {
     placeholder(shape, dtype) {
       const type = dtype === 'float32' ? binding.TF_FLOAT : binding.TF_INT32;
-      const info = one(binding.graphPlaceholder(graph, shape, type));
+      const info = one(noted(binding.graphPlaceholder(graph, shape, type)));
       return backend.createOutputTensor({ ...info, id: symbolic(info.id) });
     },
     outputOf: (tensor) => {

@@ -9,6 +9,7 @@ export const compilerFlags = [
   '-std=c++17',
   '-shared',
   '-fPIC',
+  '-pthread',
   '-DNAPI_VERSION=8',
   '-DBUILDING_NODE_EXTENSION',
   '-DNODE_GYP_MODULE_NAME=tfjs_binding',

@@ -1,0 +1,33 @@
+import type { OpAttribute } from './native-backend.ts';
+
+/**
+ * When a recorded Conv2DBackpropFilter may be our own kernel instead (infra/setup/tfjs-binding/filter_gradient.cc): square
+ * filters of more than one pixel, NHWC, undilated, a multiple of 16 output channels. In bf16 the library's kernel is the
+ * faster one, but for stride 2 (docs/performance.md).
+ */
+export interface FilterGradient {
+  readonly kernel: number;
+  readonly stride: number;
+  /** Zeros before the first pixel, on both axes. */
+  readonly padding: number;
+}
+
+/** `x` [N, H, W, Cin], `filter` [k, k, Cin, Cout], `dy` [N, OH, OW, Cout]. */
+export function ownFilterGradient(
+  attributes: readonly OpAttribute[],
+  shapes: { readonly x: readonly number[]; readonly filter: readonly number[]; readonly dy: readonly number[] },
+  precision: 'fp32' | 'bf16',
+): FilterGradient | null {
+  const value = (name: string): unknown => attributes.find((attribute) => attribute.name === name)?.value;
+  const list = (name: string): number[] => value(name) as number[]; // of integers, by the op's definition
+  const [, height = 0, width = 0, channels = 0] = shapes.x;
+  const [kernel = 0, kernelWidth, , outputs = 0] = shapes.filter;
+  const [, outHeight = 0] = shapes.dy;
+  const [, stride = 1, strideWidth] = list('strides');
+  const plain = value('data_format') === 'NHWC' && list('dilations').every((dilation) => dilation === 1);
+  const square = kernel === kernelWidth && kernel > 1 && stride === strideWidth && height === width;
+  const fits = outputs % 16 === 0 && channels >= 4;
+  if (!plain || !square || !fits || (precision === 'bf16' && stride === 1)) return null;
+  if (value('padding') === 'VALID') return { kernel, stride, padding: 0 };
+  return { kernel, stride, padding: Math.floor(Math.max((outHeight - 1) * stride + kernel - height, 0) / 2) };
+}

@@ -1,0 +1,156 @@
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { loadEngine } from '../../../lib/engine/backend.ts';
+import { compileStep, type StepOptions } from '../../../lib/engine/compile.ts';
+import { graphBinding } from '../../../lib/engine/native-backend.ts';
+import { tf } from '../../../lib/engine/tf.ts';
+import { createVariable } from '../../../lib/engine/variables.ts';
+import { createRng } from '../../../lib/random.ts';
+
+beforeAll(loadEngine);
+
+const fp32 = { precision: 'fp32', execution: 'function' } as const;
+
+function random(shape: readonly number[], name: string): tf.Tensor {
+  const rng = createRng(4, name);
+  const size = shape.reduce((product, side) => product * side, 1);
+  return tf.tensor(
+    Float32Array.from({ length: size }, () => 2 * rng() - 1),
+    [...shape],
+  );
+}
+
+/** Runs a step without variables once. */
+function runOnce(options: Pick<StepOptions, 'inputs' | 'step'>, inputs: Record<string, tf.Tensor>): number[] {
+  const step = compileStep({ name: 'once', variables: [], ...options, settings: fp32 });
+  const outputs = step.run(inputs);
+  const values = [...outputs['y']!.dataSync()];
+  tf.dispose(outputs);
+  step.dispose();
+  return values;
+}
+
+const scalar = { x: { shape: [], dtype: 'float32' as const } };
+
+describe('a recorded step', () => {
+  it('reads variables anew in each run, assigns them and takes what changes as an input', () => {
+    const total = createVariable('total', [2], Float32Array.of(1, 2));
+    const step = compileStep({
+      name: 'accumulate',
+      settings: fp32,
+      variables: [total],
+      inputs: scalar,
+      step: ({ x }) => {
+        total.assign(tf.add(total, x!));
+        return { y: tf.mul(total, 10) };
+      },
+    });
+    const run = (value: number): number[] => [...step.run({ x: tf.scalar(value) })['y']!.dataSync()];
+    expect(run(1)).toEqual([20, 30]);
+    total.assign(tf.tensor1d([0, 0]));
+    expect(run(5)).toEqual([50, 50]);
+    expect([...total.dataSync()]).toEqual([5, 5]);
+    step.dispose();
+    total.dispose();
+  });
+
+  it('leaves a variable as it was when recording fails, and records later', () => {
+    const kept = createVariable('kept', [1], Float32Array.of(7));
+    let broken = true;
+    const step = compileStep({
+      name: 'broken',
+      settings: fp32,
+      variables: [kept],
+      inputs: scalar,
+      step: ({ x }) => {
+        kept.assign(tf.add(kept, x!));
+        if (broken) throw new Error('on the way');
+        return { y: tf.clone(kept as tf.Tensor) };
+      },
+    });
+    expect(() => step.run({ x: tf.scalar(1) })).toThrow('on the way');
+    expect([...kept.dataSync()]).toEqual([7]);
+    broken = false;
+    expect([...step.run({ x: tf.scalar(1) })['y']!.dataSync()]).toEqual([8]);
+    step.dispose();
+    kept.dispose();
+  });
+
+  it.each<[string, RegExp, (x: tf.Tensor) => tf.Tensor]>([
+    ['reads a value', /may not read values/, (x) => tf.mul(x, x.dataSync()[0]!)],
+    ['takes a tensor from outside', /neither an input nor a variable/, (x) => tf.add(x, outside)],
+    ['has a shape that depends on data', /depends on data/, (x) => nonzero(x)],
+  ])('refuses a step that %s, by the name of the step', (_, message, step) => {
+    expect(() => runOnce({ inputs: scalar, step: ({ x }) => ({ y: step(x!) }) }, { x: tf.scalar(2) })).toThrow(message);
+    expect(() => runOnce({ inputs: scalar, step: ({ x }) => ({ y: step(x!) }) }, { x: tf.scalar(2) })).toThrow('once');
+    expect(runOnce({ inputs: scalar, step: ({ x }) => ({ y: tf.square(x!) }) }, { x: tf.scalar(2) })).toEqual([4]);
+  });
+
+  it('refuses inputs other than the declared ones', () => {
+    const options = { inputs: scalar, step: ({ x }: Record<string, tf.Tensor>) => ({ y: tf.square(x!) }) };
+    expect(() => runOnce(options, {})).toThrow('expects the input x');
+    expect(() => runOnce(options, { x: tf.tensor1d([1]) })).toThrow('expects x as float32 [], got float32 [1]');
+    expect(() => runOnce(options, { x: tf.scalar(1), z: tf.scalar(1) })).toThrow('has no input z');
+  });
+
+  it('refuses bf16 where steps run op by op', () => {
+    const options = { name: 'eager', variables: [], inputs: {}, step: () => ({}) };
+    expect(() => compileStep({ ...options, settings: { precision: 'bf16', execution: 'eager' } })).toThrow('fp32');
+  });
+});
+
+/** A tensor that the library already has. */
+let outside: tf.Tensor;
+beforeAll(() => {
+  outside = tf.square(tf.scalar(3));
+});
+
+/** As many values as are not zero. */
+function nonzero(x: tf.Tensor): tf.Tensor {
+  const backend = tf.backend() as unknown as {
+    executeSingleOutput(op: string, a: object[], x: tf.Tensor[]): tf.Tensor;
+  };
+  return backend.executeSingleOutput('Where', [], [tf.reshape(x, [1])]);
+}
+
+describe('the gradient of a convolution in its filter', () => {
+  // [side, Cin, Cout, kernel, stride, padding]
+  it.each<[number, number, number, number, 1 | 2, 'same' | 'valid']>([
+    [16, 64, 64, 3, 1, 'same'],
+    [17, 64, 64, 3, 2, 'valid'],
+    [9, 5, 48, 3, 1, 'same'],
+    [8, 6, 16, 3, 2, 'same'],
+    [7, 7, 80, 5, 1, 'same'],
+    [12, 13, 32, 3, 1, 'valid'],
+    [4, 160, 192, 3, 1, 'same'], // larger than 1 MB: parts of the input channels
+    [32, 8, 7, 3, 1, 'same'], // no multiple of 16: the library's kernel
+  ])(
+    'at %i px, %i to %i channels, kernel %i, stride %i, %s, is that of the library',
+    (side, from, to, k, stride, pad) => {
+      const x = random([3, side, side, from], 'x') as tf.Tensor4D;
+      const w = random([k, k, from, to], 'w') as tf.Tensor4D;
+      const gradient = (filter: tf.Tensor): tf.Tensor =>
+        tf.grad((f) => tf.sum(tf.square(tf.conv2d(x, f as tf.Tensor4D, stride, pad))))(filter);
+      const expected = gradient(w).dataSync<'float32'>();
+      const found = runOnce(
+        {
+          inputs: { x: { shape: x.shape, dtype: 'float32' }, w: { shape: w.shape, dtype: 'float32' } },
+          step: (inputs) => ({
+            y: tf.grad((f) => tf.sum(tf.square(tf.conv2d(inputs['x'] as tf.Tensor4D, f as tf.Tensor4D, stride, pad))))(
+              inputs['w']!,
+            ),
+          }),
+        },
+        { x, w },
+      );
+      const norm = Math.sqrt(expected.reduce((sum, value) => sum + value ** 2, 0));
+      const apart = Math.sqrt(expected.reduce((sum, value, i) => sum + (value - found[i]!) ** 2, 0));
+      expect(apart / norm).toBeLessThan(2e-6);
+    },
+  );
+
+  it('has a kernel of its own on processors with AVX-512', () => {
+    const flags = readFileSync('/proc/cpuinfo', 'utf8');
+    expect(graphBinding()?.hasFilterGradient).toBe(flags.includes('avx512f'));
+  });
+});
