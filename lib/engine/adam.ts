@@ -1,3 +1,5 @@
+import type { NativeBackend } from './native-backend.ts';
+import { ownKernels } from './step-recorder.ts';
 import { tf } from './tf.ts';
 import { createVariable } from './variables.ts';
 
@@ -54,10 +56,45 @@ export function createAdam(options: {
 
   function move({ variable, m, v }: Slot, gradient: tf.Tensor, rate: tf.Tensor): void {
     tf.tidy(() => {
+      const backend = ownKernels();
+      if (backend !== null) {
+        fusedMove(backend, { slot: { variable, m, v }, gradient, rate, beta1, beta2, epsilon });
+        return;
+      }
       v.assign(tf.add(tf.mul(v, beta2), tf.mul(tf.square(gradient), 1 - beta2)));
       if (m !== null) m.assign(tf.add(tf.mul(m, beta1), tf.mul(gradient, 1 - beta1)));
       const step = tf.div(m ?? gradient, tf.add(tf.sqrt(v), epsilon));
       variable.assign(tf.sub(variable, tf.mul(step, rate)));
     });
   }
+}
+
+/** The same in one pass over memory (infra/setup/tfjs-binding/adam.cc). */
+function fusedMove(
+  backend: NativeBackend,
+  options: {
+    readonly slot: Slot;
+    readonly gradient: tf.Tensor;
+    readonly rate: tf.Tensor;
+    readonly beta1: number;
+    readonly beta2: number;
+    readonly epsilon: number;
+  },
+): void {
+  const { slot, gradient, rate, beta1, beta2, epsilon } = options;
+  const { variable, m, v } = slot;
+  const attributes = Object.entries({ beta1, beta2, epsilon }).map(([name, value]) => ({
+    name,
+    type: backend.binding.TF_ATTR_FLOAT,
+    value,
+  }));
+  const inputs = [variable, gradient, rate, v];
+  const [nextVariable, nextV, nextM] =
+    m === null
+      ? backend.executeMultipleOutputs('EchoforgeAdamWithoutMomentum', attributes, inputs, 2)
+      : backend.executeMultipleOutputs('EchoforgeAdam', attributes, [...inputs, m], 3);
+  if (nextVariable === undefined || nextV === undefined) throw new RangeError('Adam gave no result');
+  variable.assign(nextVariable);
+  v.assign(nextV);
+  if (m !== null && nextM !== undefined) m.assign(nextM);
 }

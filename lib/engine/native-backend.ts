@@ -36,8 +36,8 @@ export interface NativeBinding {
 
 /** The part of the binding that only our build of the addon has (infra/setup/tfjs-binding/step_graph.cc). */
 export interface GraphBinding extends NativeBinding {
-  /** Whether the op EchoforgeFilterGradient exists: AVX-512 (infra/setup/tfjs-binding/filter_gradient.cc). */
-  readonly hasFilterGradient: boolean;
+  /** Whether our own CPU kernels exist, which takes AVX-512 (filter_gradient.cc and adam.cc in infra/setup/tfjs-binding). */
+  readonly hasKernels: boolean;
   graphCreate(): number;
   graphPlaceholder(graph: number, shape: readonly number[], dtype: number): OutputInfo[];
   graphConstant(graph: number, shape: readonly number[], dtype: number, values: TensorValues): OutputInfo[];
@@ -68,6 +68,12 @@ export interface NativeBackend {
   readonly isUsingGpuDevice: boolean;
   readonly tensorMap: { get(dataId: object): TensorEntry };
   executeSingleOutput(name: string, attributes: readonly OpAttribute[], inputs: readonly tf.Tensor[]): tf.Tensor;
+  executeMultipleOutputs(
+    name: string,
+    attributes: readonly OpAttribute[],
+    inputs: readonly tf.Tensor[],
+    outputs: number,
+  ): tf.Tensor[];
   /** Uploads values where that did not happen yet. */
   getInputTensorIds(tensors: readonly tf.Tensor[]): number[];
   createOutputTensor(info: OutputInfo): tf.Tensor;

@@ -152,7 +152,9 @@ export function minibatchStddev(x: tf.Tensor4D, groupSize = 4): tf.Tensor4D {
   const centred = tf.sub(grouped, tf.mean(grouped, 0, true));
   const stddev = tf.sqrt(tf.add(tf.mean(tf.square(centred), 0), 1e-8)); // [M, HWC]
   const perGroup = tf.reshape<tf.Rank.R4>(tf.mean(stddev, 1), [n / group, 1, 1, 1]);
-  return tf.concat([x, tf.tile<tf.Tensor4D>(perGroup, [group, h, w, 1])], 3);
+  // [N, 1, 1, 1], then spread by an addition: the gradient of a tile is one slice per copy, that of an addition one sum.
+  const perImage = tf.concat(Array.from({ length: group }, () => perGroup));
+  return tf.concat([x, tf.add<tf.Tensor4D>(perImage, tf.zeros([n, h, w, 1]))], 3);
 }
 
 /** ln(1 + e^x), stable for large |x|; twice differentiable as tfjs has it. */

@@ -1,12 +1,6 @@
 import { ownFilterGradient } from './filter-gradient.ts';
-import type {
-  GraphBinding,
-  NativeBackend,
-  NativeBinding,
-  OpAttribute,
-  OutputInfo,
-  TensorValues,
-} from './native-backend.ts';
+import type { NativeBackend, NativeBinding, OpAttribute, OutputInfo, TensorValues } from './native-backend.ts';
+import { graphBinding, type GraphBinding } from './native-backend.ts';
 import { tf } from './tf.ts';
 
 /**
@@ -27,6 +21,14 @@ export interface StepRecorder {
   /** Placeholder of a substituted variable as soon as something read it, otherwise null. */
   placeholderOf(variable: tf.Variable): number | null;
   uninstall(): void;
+}
+
+let recordingBackend: NativeBackend | null = null;
+
+/** The backend while a step is recorded that may hold our own kernels (CPU, AVX-512), otherwise null. */
+export function ownKernels(): NativeBackend | null {
+  const usable = graphBinding()?.hasKernels === true && recordingBackend?.isUsingGpuDevice === false;
+  return usable ? recordingBackend : null;
 }
 
 /** Convolutions and matrix products: what bf16 doubles the speed of. All have one element type T of inputs and output. */
@@ -109,11 +111,23 @@ export function installRecorder(options: {
     return result === undefined ? [] : [cast(result.id, bfloat16, binding.TF_FLOAT)];
   };
 
+  /** Automatic differentiation asks for many casts and reshapes to what a tensor already is: they need no node. */
+  const unchanged = (op: string, attributes: readonly OpAttribute[], inputs: readonly number[]): OutputInfo | null => {
+    const [input = -1, sizes = -1] = inputs;
+    const shape = shapes.get(input);
+    const typeOf = (name: string): unknown => attributes.find((attribute) => attribute.name === name)?.value;
+    if (shape === undefined) return null;
+    if (op === 'Cast' && typeOf('SrcT') === typeOf('DstT'))
+      return { id: input, shape: [...shape], dtype: Number(typeOf('DstT')) };
+    const isReshape = op === 'Reshape' && integers.get(sizes)?.join() === shape.join();
+    return isReshape ? { id: input, shape: [...shape], dtype: Number(typeOf('T')) } : null;
+  };
+
   /** Our own kernel for the gradient of a convolution in its filter, where it is the faster one; otherwise null. */
   const filterGradient = (attributes: readonly OpAttribute[], inputs: readonly number[]): OutputInfo[] | null => {
     const [x = -1, sizes = -1, dy = -1] = inputs;
     const shapesOf = { x: shapes.get(x), filter: integers.get(sizes), dy: shapes.get(dy) };
-    if (!binding.hasFilterGradient || backend.isUsingGpuDevice) return null;
+    if (ownKernels() === null) return null;
     if (shapesOf.x === undefined || shapesOf.filter === undefined || shapesOf.dy === undefined) return null;
     const filter = [...shapesOf.filter];
     const own = ownFilterGradient(attributes, { x: shapesOf.x, filter, dy: shapesOf.dy }, precision);
@@ -135,6 +149,8 @@ export function installRecorder(options: {
     },
     executeOp(op, attributes, ids) {
       const inputs = ids.map((id) => resolve(op, id));
+      const same = unchanged(op, attributes, inputs);
+      if (same !== null) return [{ ...same, id: symbolic(same.id) }];
       const list = attributes.find(({ name, type }) => name === 'N' && type === binding.TF_ATTR_INT);
       const own = op === 'Conv2DBackpropFilter' ? filterGradient(attributes, inputs) : null;
       const lower = precision === 'bf16' && reducible.has(op);
@@ -158,6 +174,7 @@ export function installRecorder(options: {
   // Constants come from the prototype, whose functions cannot be assigned over.
   const overrides = Object.entries(recording).map(([name, value]) => [name, { value }] as const);
   backend.binding = Object.create(binding, Object.fromEntries(overrides)) as NativeBinding;
+  recordingBackend = backend;
   let substituted = 0;
   const variableIds = new Map<tf.Variable, number>();
   return {
@@ -193,6 +210,7 @@ export function installRecorder(options: {
     },
     placeholderOf: (variable) => variables.get(variableIds.get(variable) ?? 0)?.placeholder ?? null,
     uninstall() {
+      recordingBackend = null;
       backend.binding = binding;
     },
   };

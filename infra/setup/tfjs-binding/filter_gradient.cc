@@ -8,111 +8,21 @@
 #include "filter_gradient.h"
 
 #include <immintrin.h>
-#include <sched.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <functional>
-#include <mutex>
-#include <thread>
 #include <vector>
 
-#include "tensorflow/c/ops.h"
-#include "tensorflow/c/tf_tensor.h"
+#include "crew.h"
+#include "kernel_api.h"
 #include "tf_auto_status.h"
 #include "tf_auto_tensor.h"
 
 #define AVX512 __attribute__((target("avx512f")))
 
-// What is used here of tensorflow/c/kernels.h, which includes a header that set-up does not unpack.
-extern "C" {
-typedef struct TF_KernelBuilder TF_KernelBuilder;
-typedef struct TF_OpKernelConstruction TF_OpKernelConstruction;
-typedef struct TF_OpKernelContext TF_OpKernelContext;
-TF_KernelBuilder *TF_NewKernelBuilder(const char *op_name, const char *device_name,
-                                      void *(*create_func)(TF_OpKernelConstruction *),
-                                      void (*compute_func)(void *, TF_OpKernelContext *), void (*delete_func)(void *));
-void TF_RegisterKernelBuilder(const char *kernel_name, TF_KernelBuilder *builder, TF_Status *status);
-void TF_OpKernelConstruction_GetAttrInt32(TF_OpKernelConstruction *ctx, const char *attr_name, int32_t *val,
-                                          TF_Status *status);
-void TF_OpKernelConstruction_Failure(TF_OpKernelConstruction *ctx, TF_Status *status);
-void TF_GetInput(TF_OpKernelContext *ctx, int i, TF_Tensor **tensor, TF_Status *status);
-TF_Tensor *TF_AllocateOutput(TF_OpKernelContext *context, int index, TF_DataType dtype, const int64_t *dims, int num_dims,
-                             size_t len, TF_Status *status);
-void TF_OpKernelContext_Failure(TF_OpKernelContext *ctx, TF_Status *status);
-}
-
 namespace tfnodejs {
 namespace {
-
-// As many parts as the library has threads within an op. The parts of a sum, and so its bits, follow from this number.
-int CountThreads() {
-  const char *wanted = std::getenv("TF_NUM_INTRAOP_THREADS");
-  const int count = wanted == nullptr ? 0 : std::atoi(wanted);
-  if (count > 0) return count;
-  cpu_set_t cpus;
-  return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? std::max(1, CPU_COUNT(&cpus)) : 1;
-}
-
-// Runs the parts of one call at a time on threads of its own; a second caller does all parts of its call itself.
-class Crew {
- public:
-  explicit Crew(int size) : size_(size) {
-    for (int i = 1; i < size; i++) std::thread([this, i] { Work(i); }).detach();
-  }
-
-  void Run(const std::function<void(int)> &part) {
-    std::unique_lock<std::mutex> mine(callers_, std::try_to_lock);
-    if (!mine.owns_lock() || size_ == 1) {
-      for (int i = 0; i < size_; i++) part(i);
-      return;
-    }
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      part_ = &part;
-      left_ = size_ - 1;
-      round_++;
-    }
-    begin_.notify_all();
-    part(0);
-    std::unique_lock<std::mutex> lock(mutex_);
-    done_.wait(lock, [this] { return left_ == 0; });
-  }
-
-  int size() const { return size_; }
-
- private:
-  void Work(int i) {
-    uint64_t seen = 0;
-    for (;;) {
-      const std::function<void(int)> *part;
-      {
-        std::unique_lock<std::mutex> lock(mutex_);
-        begin_.wait(lock, [&] { return round_ != seen; });
-        seen = round_;
-        part = part_;
-      }
-      (*part)(i);
-      std::lock_guard<std::mutex> lock(mutex_);
-      if (--left_ == 0) done_.notify_one();
-    }
-  }
-
-  const int size_;
-  std::mutex callers_, mutex_;
-  std::condition_variable begin_, done_;
-  const std::function<void(int)> *part_ = nullptr;
-  int left_ = 0;
-  uint64_t round_ = 0;
-};
-
-Crew &TheCrew() {
-  static Crew *crew = new Crew(CountThreads()); // never deleted: its threads wait in it
-  return *crew;
-}
 
 struct Geometry {
   int64_t n, h, w, cin, oh, ow, cout;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "adam.h"
 #include "filter_gradient.h"
 #include "tensorflow/c/c_api.h"
 #include "tf_auto_status.h"
@@ -355,9 +356,9 @@ bool AddStepGraph(napi_env env, napi_value exports, TFE_Context *context) {
                                                nullptr,       nullptr, napi_default,      graphs};
     ENSURE_NAPI_OK_RETVAL(env, napi_define_properties(env, exports, 1, &property), false);
   }
-  napi_value has_filter_gradient;
-  ENSURE_NAPI_OK_RETVAL(env, napi_get_boolean(env, HasFilterGradient(), &has_filter_gradient), false);
-  ENSURE_NAPI_OK_RETVAL(env, napi_set_named_property(env, exports, "hasFilterGradient", has_filter_gradient), false);
+  napi_value has_kernels;
+  ENSURE_NAPI_OK_RETVAL(env, napi_get_boolean(env, HasFilterGradient() && HasAdam(), &has_kernels), false);
+  ENSURE_NAPI_OK_RETVAL(env, napi_set_named_property(env, exports, "hasKernels", has_kernels), false);
   return true;
 }
 
