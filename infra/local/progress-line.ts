@@ -24,7 +24,7 @@ const total = 2 + 2 * 10 + 2 * 34 + 2 * 2 + 3 + 2 + 1;
 const finished = ({ state }: StepProgress): boolean => state === 'done' || state === 'reused';
 
 /** What runs, how far it is, and how long the rest may take. */
-export function describeProgress({ steps, paused, awaiting }: StudyProgress, elapsedSeconds: number): string {
+export function describeProgress({ stage, steps, paused, awaiting }: StudyProgress, elapsedSeconds: number): string {
   const weight = (step: StepProgress): number => shares[step.step.split('/')[0] ?? ''] ?? 0;
   const partOf = (step: StepProgress): number =>
     finished(step) ? 1 : step.total > 0 ? Math.min(1, step.done / step.total) : 0;
@@ -32,7 +32,7 @@ export function describeProgress({ steps, paused, awaiting }: StudyProgress, ela
   const current = steps.find((step) => !finished(step));
   const what = current
     ? `${current.step} ${round(current.done)}/${round(current.total)} ${current.unit}${current.detail === '' ? '' : ` (${current.detail})`}`
-    : 'starting';
+    : stage;
   const waiting = current?.idleQueue ? `; no worker polls queue ${current.idleQueue}` : '';
   const held = paused === null ? (awaiting === null ? '' : `; waits for ${awaiting}`) : `; paused: ${paused}`;
   const left = share > 0.03 ? `, about ${clock((elapsedSeconds / share) * (1 - share))} left` : '';
