@@ -41,6 +41,8 @@ export const defaults: Omit<Study, 'studyId' | 'dataset' | 'classes'> = {
   },
   generator: {
     config: 'e',
+    gArchitecture: 'skip',
+    dArchitecture: 'resnet',
     fmapBase: 8192,
     fmapMax: 512,
     latentSize: 512,
@@ -135,3 +137,13 @@ const demo: Overrides<Study> = {
 };
 
 export const presets: Readonly<Record<Study['preset'], Overrides<Study>>> = { sound: {}, nakata, demo };
+
+/**
+ * What config-f changes in a study of config-e, before the study file is laid over it: twice the feature maps, and the
+ * paper's R1 weight of 10 where a preset has config-e's 100.
+ */
+export function configDifference(config: unknown, preset: Study['preset']): Overrides<Study> {
+  if (config !== 'f') return {};
+  const r1Gamma = presets[preset].generator?.r1Gamma === 100 ? { r1Gamma: 10 } : {};
+  return { generator: { fmapBase: 16_384, ...r1Gamma } };
+}

@@ -1,4 +1,4 @@
-import { defaults, presets } from './presets.ts';
+import { configDifference, defaults, presets } from './presets.ts';
 import { studySchema, type Study } from './study.ts';
 
 /** A field of the study file that was refused. `path` reads like `generator.batchSize`. */
@@ -30,7 +30,7 @@ function merge(base: unknown, over: unknown): unknown {
 }
 
 /**
- * The complete study of a user's file: defaults, then the preset's differences, then the file.
+ * The complete study of a user's file: defaults, then the differences of the preset and of config-f, then the file.
  * @throws StudyFileError naming every refused field.
  */
 export function resolveStudyFile(file: unknown): Study {
@@ -46,8 +46,10 @@ export function resolveStudyFile(file: unknown): Study {
     throw new StudyFileError([
       { path: 'preset', message: `expected ${Object.keys(presets).join(', ')}, got ${JSON.stringify(preset)}` },
     ]);
-  const difference = presets[preset as Study['preset']]; // own key, checked above
-  const parsed = studySchema.safeParse(merge(merge(defaults, difference), file));
+  const known = preset as Study['preset']; // own key, checked above
+  const config = isPlainObject(file['generator']) ? file['generator']['config'] : undefined;
+  const differences = merge(presets[known], configDifference(config, known));
+  const parsed = studySchema.safeParse(merge(merge(defaults, differences), file));
   if (parsed.success) return parsed.data;
   throw new StudyFileError(
     parsed.error.issues.map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message })),

@@ -81,8 +81,20 @@ const classifierSchema = z.strictObject({
   allowRandomTrunk: z.boolean().describe('permit freezing without pretrained weights. Default: false'),
 });
 
+/** Refuses the configurations of the paper that grow progressively by name. */
+const refuseConfig = (input: unknown): string =>
+  typeof input === 'string' && ['a', 'b', 'c', 'd'].includes(input)
+    ? `config-${input} grows its networks progressively, which this software does not do: config-e replaced that by networks of full size from the start, with better images; expected e or f`
+    : 'expected e or f';
+
+const architecture = z.enum(['orig', 'skip', 'resnet']);
+
 const generatorSchema = z.strictObject({
-  config: z.enum(['e', 'f']).describe('StyleGAN2 configuration. Default: e'),
+  config: z
+    .enum(['e', 'f'], { error: ({ input }) => refuseConfig(input) })
+    .describe('StyleGAN2 configuration; f doubles fmapBase and has r1Gamma 10 where e has 100. Default: e'),
+  gArchitecture: architecture.describe('how blocks of G join (figure 7 of the paper). Default: skip'),
+  dArchitecture: architecture.describe('how blocks of D join. Default: resnet'),
   fmapBase: z
     .int()
     .min(16)
@@ -101,7 +113,11 @@ const generatorSchema = z.strictObject({
   snapshotTicks: z.int().min(1).describe('ticks per snapshot. Default: 10'),
   segmentTicks: z.int().min(1).describe('ticks per activity. Default: 20'),
   learningRate: z.number().gt(0).max(1).describe('Adam, before lazy correction. Default: 0.002'),
-  r1Gamma: z.number().min(0).nullable().describe('null takes 0.0002 res^2 / batch. Default: null; config-e: 100'),
+  r1Gamma: z
+    .number()
+    .min(0)
+    .nullable()
+    .describe('null takes 0.0002 res^2 / batch. Default: null; nakata: 100, with config f 10'),
   dRegInterval: z.int().min(1).describe('minibatches. Default: 16'),
   gRegInterval: z.int().min(1).describe('minibatches. Default: 4'),
   plWeight: z.number().min(0).describe('path-length weight. Default: 2'),

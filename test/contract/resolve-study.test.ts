@@ -40,6 +40,27 @@ describe('resolveStudyFile', () => {
     expect(study.split.unit).toBe('image');
   });
 
+  it('takes config-e by default, skip generator and resnet discriminator', () => {
+    const { generator } = resolveStudyFile(minimal);
+    expect(generator).toMatchObject({ config: 'e', fmapBase: 8192, gArchitecture: 'skip', dArchitecture: 'resnet' });
+  });
+
+  it('doubles the feature maps in config f, and takes its R1 weight where the preset has that of config e', () => {
+    const nakata = { ...minimal, preset: 'nakata', classifier: { allowRandomTrunk: true } };
+    const f = { config: 'f' };
+    expect(resolveStudyFile({ ...minimal, generator: f }).generator).toMatchObject({ fmapBase: 16_384, r1Gamma: null });
+    expect(resolveStudyFile({ ...nakata, generator: f }).generator).toMatchObject({ fmapBase: 16_384, r1Gamma: 10 });
+    const own = resolveStudyFile({ ...nakata, generator: { ...f, fmapBase: 4096, r1Gamma: 50 } });
+    expect(own.generator).toMatchObject({ fmapBase: 4096, r1Gamma: 50 });
+  });
+
+  it.each(['a', 'b', 'c', 'd'])('refuses config %s by name: it grows progressively', (config) => {
+    const [problem, ...others] = problemsOf({ ...minimal, generator: { config } });
+    expect(others).toEqual([]);
+    expect(problem?.path).toBe('generator.config');
+    expect(problem?.message).toContain(`config-${config} grows its networks progressively`);
+  });
+
   it('keeps operational fields out of the identity of a study', () => {
     const a = identityOf(resolveStudyFile({ ...minimal, owner: 'a', reuse: false, gates: ['snapshot'] }));
     const b = identityOf(resolveStudyFile({ ...minimal, studyId: 'other', queues: { synthesize: 'gpu-b' } }));
@@ -70,6 +91,9 @@ describe('resolveStudyFile', () => {
       { ...minimal, generator: { batchSize: 32, microBatchSize: 12 } },
       'generator.microBatchSize',
     ],
+    'an unknown configuration': [{ ...minimal, generator: { config: 'g' } }, 'generator.config'],
+    'an unknown architecture of G': [{ ...minimal, generator: { gArchitecture: 'unet' } }, 'generator.gArchitecture'],
+    'an unknown architecture of D': [{ ...minimal, generator: { dArchitecture: 'unet' } }, 'generator.dArchitecture'],
     'a budget below one minibatch': [{ ...minimal, generator: { totalKimg: 0.01 } }, 'generator.totalKimg'],
     'a budget in words': [{ ...minimal, generator: { totalKimg: '10' } }, 'generator.totalKimg'],
     'segments that cut a snapshot interval': [
