@@ -1,8 +1,9 @@
 import type { GeneratorConfig, Study } from '../../contract/study.ts';
 
 /**
- * Sizes of StyleGAN2 (config-e and -f, `skip` generator, `resnet` discriminator; Karras et al. 2020, stylegan2.md 2.6-2.8)
- * and the list of their variables. Pure numbers: parameter totals are known without allocating a tensor.
+ * Sizes of StyleGAN2 (config-e and -f; Karras et al. 2020, stylegan2.md 2.6-2.8, figure 7 of the paper for the `orig`,
+ * `skip` and `resnet` variants) and the list of their variables. Pure numbers: parameter totals are known without
+ * allocating a tensor.
  */
 export interface NetworkShape {
   /** Side of the images, px, a power of two from 8. */
@@ -13,6 +14,10 @@ export interface NetworkShape {
   /** Components of z and of w. */
   readonly latentSize: number;
   readonly mappingLayers: number;
+  readonly gArchitecture: GeneratorConfig['gArchitecture'];
+  readonly dArchitecture: GeneratorConfig['dArchitecture'];
+  /** Classes that the networks are told of; 0 for networks of one class. */
+  readonly labels: number;
 }
 
 export interface VariableSpec {
@@ -26,8 +31,10 @@ export interface VariableSpec {
 export const mappingLearningRateMultiplier = 0.01;
 
 export function networkShapeOf(config: GeneratorConfig, image: Study['image']): NetworkShape {
-  const { fmapBase, fmapMax, latentSize, mappingLayers } = config;
-  return { resolution: image.resolution, channels: image.channels, fmapBase, fmapMax, latentSize, mappingLayers };
+  const { fmapBase, fmapMax, latentSize, mappingLayers, gArchitecture, dArchitecture } = config;
+  const { resolution, channels } = image;
+  const widths = { fmapBase, fmapMax, latentSize, mappingLayers };
+  return { resolution, channels, ...widths, gArchitecture, dArchitecture, labels: 0 }; // one training per class
 }
 
 /** Feature maps at a resolution: 4..32 -> 512, 64 -> 256, 128 -> 128, 256 -> 64 for config-e. */
@@ -69,15 +76,33 @@ function modulatedLayer(
   ];
 }
 
+/** Whether the generator makes pixels at this resolution: `skip` at each, the others at the last. */
+export function makesPixels(shape: NetworkShape, resolution: number): boolean {
+  return shape.gArchitecture === 'skip' || resolution === shape.resolution;
+}
+
+/** Whether the discriminator reads pixels at this resolution: `skip` at each, the others at the first. */
+export function readsPixels(shape: NetworkShape, resolution: number): boolean {
+  return shape.dArchitecture === 'skip' || resolution === shape.resolution;
+}
+
+/** Of the mapping network. Labels enter as an embedding beside z. */
+function mappingVariables({ latentSize, labels, mappingLayers }: NetworkShape): VariableSpec[] {
+  const specs = labels > 0 ? [normal('mapping/embedding', [labels, latentSize])] : [];
+  for (let i = 0; i < mappingLayers; i++) {
+    const from = i === 0 && labels > 0 ? 2 * latentSize : latentSize;
+    specs.push(
+      normal(`mapping/dense${i}/weight`, [from, latentSize], 1 / mappingLearningRateMultiplier),
+      zeros(`mapping/dense${i}/bias`, [latentSize]),
+    );
+  }
+  return specs;
+}
+
 /** Trainable variables of G: mapping and synthesis. w_avg and noise maps are state, not parameters. */
 export function generatorVariables(shape: NetworkShape): VariableSpec[] {
   const { latentSize } = shape;
-  const specs: VariableSpec[] = [];
-  for (let i = 0; i < shape.mappingLayers; i++)
-    specs.push(
-      normal(`mapping/dense${i}/weight`, [latentSize, latentSize], 1 / mappingLearningRateMultiplier),
-      zeros(`mapping/dense${i}/bias`, [latentSize]),
-    );
+  const specs = mappingVariables(shape);
   specs.push(normal('synthesis/b4/const', [1, 4, 4, featureMaps(shape, 4)]));
   for (const resolution of blockResolutions(shape)) {
     const block = `synthesis/b${resolution}`;
@@ -86,9 +111,13 @@ export function generatorVariables(shape: NetworkShape): VariableSpec[] {
       const layer = `${block}/${name}`;
       specs.push(...modulatedLayer(layer, { kernel: 3, from, to, latentSize }), zeros(`${layer}/noiseStrength`, []));
     };
-    if (resolution > 4) conv('conv0', featureMaps(shape, resolution / 2));
+    const from = featureMaps(shape, resolution / 2);
+    if (resolution > 4) conv('conv0', from);
     conv('conv1', to);
-    specs.push(...modulatedLayer(`${block}/toRgb`, { kernel: 1, from: to, to: shape.channels, latentSize }));
+    if (resolution > 4 && shape.gArchitecture === 'resnet')
+      specs.push(normal(`${block}/skip/weight`, [1, 1, from, to]));
+    if (makesPixels(shape, resolution))
+      specs.push(...modulatedLayer(`${block}/toRgb`, { kernel: 1, from: to, to: shape.channels, latentSize }));
   }
   return specs;
 }
@@ -99,20 +128,20 @@ export function discriminatorVariables(shape: NetworkShape): VariableSpec[] {
   const conv = (name: string, kernel: number, from: number, to: number): void => {
     specs.push(normal(`${name}/weight`, [kernel, kernel, from, to]), zeros(`${name}/bias`, [to]));
   };
-  const top = featureMaps(shape, shape.resolution);
-  conv(`b${shape.resolution}/fromRgb`, 1, shape.channels, top);
   for (const resolution of blockResolutions(shape).reverse()) {
-    if (resolution === 4) break;
     const from = featureMaps(shape, resolution);
+    if (readsPixels(shape, resolution)) conv(`b${resolution}/fromRgb`, 1, shape.channels, from);
+    if (resolution === 4) break;
     const to = featureMaps(shape, resolution / 2);
     conv(`b${resolution}/conv0`, 3, from, from);
     conv(`b${resolution}/conv1`, 3, from, to);
-    specs.push(normal(`b${resolution}/skip/weight`, [1, 1, from, to]));
+    if (shape.dArchitecture === 'resnet') specs.push(normal(`b${resolution}/skip/weight`, [1, 1, from, to]));
   }
   const last = featureMaps(shape, 4);
   conv('b4/conv', 3, last + 1, last);
   specs.push(normal('b4/dense/weight', [16 * last, last]), zeros('b4/dense/bias', [last]));
-  specs.push(normal('b4/output/weight', [last, 1]), zeros('b4/output/bias', [1]));
+  const scores = Math.max(shape.labels, 1);
+  specs.push(normal('b4/output/weight', [last, scores]), zeros('b4/output/bias', [scores]));
   return specs;
 }
 

@@ -20,6 +20,8 @@ export interface LatentDraws {
   readonly mix: tf.Tensor2D;
   /** N(0, 1), one [N, side, side, 1] per noise map. */
   readonly noise: readonly tf.Tensor4D[];
+  /** Classes of the images, one-hot [N, labels]; of conditional networks only. */
+  readonly labels?: tf.Tensor2D;
 }
 
 /** Number of stream within one pass, see `randomNormal`. */
@@ -57,8 +59,8 @@ export function trainingStyles(
   shape: NetworkShape,
   draws: LatentDraws,
 ): { readonly w: tf.Tensor2D; readonly ws: tf.Tensor2D[] } {
-  const w = mapping(g, shape, draws.z);
-  const towardsSecond = tf.sub(mapping(g, shape, draws.zMix), w);
+  const w = mapping(g, shape, draws.z, draws.labels);
+  const towardsSecond = tf.sub(mapping(g, shape, draws.zMix, draws.labels), w);
   const masks = tf.split<tf.Tensor2D>(draws.mix, styleCount(shape), 1); // [N, 1] each
   return { w, ws: masks.map((mask) => tf.add(w, tf.mul(towardsSecond, mask))) };
 }
@@ -76,18 +78,23 @@ export function gLogisticNonSaturating(
 ): { readonly loss: tf.Scalar; readonly w: tf.Tensor2D } {
   const { g, d, shape } = networks;
   const { w, ws } = trainingStyles(g, shape, draws);
-  const scores = discriminator(d, shape, synthesis(g, shape, { ws, noise: draws.noise }));
+  const scores = discriminator(d, shape, synthesis(g, shape, { ws, noise: draws.noise }), draws.labels);
   return { loss: tf.mean<tf.Scalar>(softplus(tf.neg(scores))), w };
 }
 
 /** D: softplus(D(fake)) + softplus(-D(real)). */
 export function dLogistic(
   networks: { readonly d: Weights; readonly shape: NetworkShape },
-  images: { readonly reals: tf.Tensor4D; readonly fakes: tf.Tensor4D },
+  images: {
+    readonly reals: tf.Tensor4D;
+    readonly fakes: tf.Tensor4D;
+    readonly realLabels?: tf.Tensor2D;
+    readonly fakeLabels?: tf.Tensor2D;
+  },
 ): { readonly loss: tf.Scalar; readonly scoresReal: tf.Scalar; readonly scoresFake: tf.Scalar } {
   const { d, shape } = networks;
-  const real = discriminator(d, shape, images.reals);
-  const fake = discriminator(d, shape, images.fakes);
+  const real = discriminator(d, shape, images.reals, images.realLabels);
+  const fake = discriminator(d, shape, images.fakes, images.fakeLabels);
   const loss = tf.add<tf.Scalar>(tf.mean<tf.Scalar>(softplus(fake)), tf.mean<tf.Scalar>(softplus(tf.neg(real))));
   return { loss, scoresReal: tf.mean<tf.Scalar>(real), scoresFake: tf.mean<tf.Scalar>(fake) };
 }
@@ -95,11 +102,12 @@ export function dLogistic(
 /** R1: gamma / 2 times the squared norm of d sum(D(real)) / d real, per image; mean over the pass. */
 export function dR1(
   networks: { readonly d: Weights; readonly shape: NetworkShape },
-  options: { readonly reals: tf.Tensor4D; readonly gamma: number },
+  options: { readonly reals: tf.Tensor4D; readonly labels?: tf.Tensor2D; readonly gamma: number },
 ): tf.Scalar {
   const { d, shape } = networks;
-  const gradient = tf.grad((images) => tf.sum(discriminator(d, shape, images as tf.Tensor4D)))(options.reals); // reals again
-  return tf.mul<tf.Scalar>(tf.mean(tf.sum(tf.square(gradient), [1, 2, 3])), options.gamma / 2);
+  const { reals, labels, gamma } = options;
+  const score = (images: tf.Tensor): tf.Scalar => tf.sum(discriminator(d, shape, images as tf.Tensor4D, labels)); // reals again
+  return tf.mul<tf.Scalar>(tf.mean(tf.sum(tf.square(tf.grad(score)(reals)), [1, 2, 3])), gamma / 2);
 }
 
 /**

@@ -15,6 +15,9 @@ const medium: NetworkShape = {
   fmapMax: 64,
   latentSize: 64,
   mappingLayers: 4,
+  gArchitecture: 'skip',
+  dArchitecture: 'resnet',
+  labels: 0,
 };
 const maxDifference = (a: tf.Tensor, b: tf.Tensor): number => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]!;
 const meanSquare = (t: tf.Tensor): number => tf.mean(tf.square(t)).dataSync()[0]!;
@@ -27,6 +30,32 @@ describe('shapes', () => {
     const images = synthesis(g, medium, { ws, noise: draws.noise });
     expect(images.shape).toEqual([4, 16, 16, 3]);
     expect(discriminator(smallWeights('D', 0, medium), medium, images).shape).toEqual([4, 1]);
+  });
+  const variants = [8, 16, 64].flatMap((resolution) =>
+    (['orig', 'skip', 'resnet'] as const).map((a) => ({
+      ...smallShape,
+      resolution,
+      gArchitecture: a,
+      dArchitecture: a,
+    })),
+  );
+  it.each([...variants, { ...smallShape, resolution: 1024, fmapMax: 4, fmapBase: 4096, channels: 3 as const }])(
+    'are right at $resolution px, $channels channels, $gArchitecture',
+    (network) => {
+      const draws = smallDraws(1, network);
+      const g = smallWeights('G', 0, network);
+      const images = synthesis(g, network, { ws: trainingStyles(g, network, draws).ws, noise: draws.noise });
+      expect(images.shape).toEqual([1, network.resolution, network.resolution, network.channels]);
+      expect(discriminator(smallWeights('D', 0, network), network, images).shape).toEqual([1, 1]);
+    },
+  );
+  it('refuses labels that do not fit the network', () => {
+    const conditional = { ...smallShape, labels: 2 };
+    const { z } = smallDraws(4);
+    const labels = tf.ones<tf.Rank.R2>([4, 2]);
+    expect(() => mapping(smallWeights('G', 0, conditional), conditional, z)).toThrow('of 2 classes, got 0');
+    expect(() => mapping(smallWeights('G'), smallShape, z, labels)).toThrow('of 0 classes, got 2');
+    expect(() => discriminator(smallWeights('D'), smallShape, smallImages(4), labels)).toThrow('of 0 classes, got 2');
   });
   it('refuses too few styles or noise maps by number', () => {
     const g = smallWeights('G');
@@ -87,6 +116,19 @@ describe('synthesis', () => {
     const variance = meanSquare(synthesis(g, medium, { ws, noise: draws.noise }));
     expect(variance).toBeGreaterThan(0.2);
     expect(variance).toBeLessThan(10);
+  });
+});
+
+describe('labels', () => {
+  const conditional = { ...smallShape, labels: 2 };
+  const ones = (count: number, label: number): tf.Tensor2D =>
+    tf.oneHot(tf.fill([count], label, 'int32'), 2).toFloat() as tf.Tensor2D;
+  it('give one latent another w and one image another score', () => {
+    const [g, d] = [smallWeights('G', 0, conditional), smallWeights('D', 0, conditional)];
+    const [first, second] = [0, 1].map((label) => mapping(g, conditional, smallDraws(4).z, ones(4, label)));
+    expect(maxDifference(first!, second!)).toBeGreaterThan(0.1);
+    const [a, b] = [0, 1].map((label) => discriminator(d, conditional, smallImages(4), ones(4, label)));
+    expect(maxDifference(a!, b!)).toBeGreaterThan(0.01);
   });
 });
 

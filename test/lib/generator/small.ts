@@ -21,6 +21,9 @@ export const smallShape: NetworkShape = {
   fmapMax: 8,
   latentSize: 8,
   mappingLayers: 2,
+  gArchitecture: 'skip',
+  dArchitecture: 'resnet',
+  labels: 0,
 };
 
 export const smallConfig: GeneratorConfig = {
