@@ -68,3 +68,21 @@ export function numpyNormals(seed: number): () => number {
     }
   };
 }
+
+/**
+ * RandomState(seed).shuffle of 0..count-1: the order in which the original's dataset tool stores the files of a folder
+ * (seed 123, stylegan2.md 4.1). Fisher and Yates from the end; each index by masking words until one fits.
+ */
+export function numpyShuffledIndices(seed: number, count: number): number[] {
+  const nextWord = mersenneTwister(seed);
+  const order = Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const mask = 2 ** Math.ceil(Math.log2(i + 1)) - 1;
+    let j = (nextWord() & mask) >>> 0;
+    while (j > i) j = (nextWord() & mask) >>> 0;
+    const held = order[i] as number; // i and j are below count
+    order[i] = order[j] as number;
+    order[j] = held;
+  }
+  return order;
+}

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { mersenneTwister, numpyNormals } from '../../../lib/synthesis/numpy-random.ts';
+import { mersenneTwister, numpyNormals, numpyShuffledIndices } from '../../../lib/synthesis/numpy-random.ts';
 
 /** Made by make-randn-fixtures.py. */
 const fixture = JSON.parse(readFileSync(new URL('fixtures/randn.json', import.meta.url), 'utf8')) as {
@@ -31,5 +31,16 @@ describe('mersenneTwister', () => {
   });
   it.each([-1, 0.5, 2 ** 32, Number.NaN])('refuses the seed %d', (seed) => {
     expect(() => mersenneTwister(seed)).toThrow('expected a seed from 0 to 4294967295');
+  });
+});
+
+describe('numpyShuffledIndices', () => {
+  it('is RandomState(123).shuffle of ten files (stylegan2.md 9.1)', () => {
+    expect(numpyShuffledIndices(123, 10)).toEqual([4, 0, 7, 5, 8, 3, 1, 6, 9, 2]);
+  });
+  it('holds every index once', () => {
+    expect(numpyShuffledIndices(5, 65).sort((a, b) => a - b)).toEqual([...Array(65).keys()]);
+    expect(numpyShuffledIndices(5, 1)).toEqual([0]);
+    expect(numpyShuffledIndices(5, 0)).toEqual([]);
   });
 });
