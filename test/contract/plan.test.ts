@@ -36,6 +36,16 @@ describe('planning', () => {
     expect(snapshotNimgs(generator, 256)).toEqual([0, 80_000, 160_000, 200_000]);
   });
 
+  it('puts snapshots where the reference has them, to within 1%, without its 128-image schedule (stylegan2.md 1.2)', () => {
+    const reference = Array.from({ length: 311 }, (_, i) => 128 + 10 * i * 63 * 128); // 63 looks of 128 images reach 8000
+    const names = [...reference, 25_000_000].map((nimg) => String(Math.floor(nimg / 1000)).padStart(6, '0'));
+    expect(names.slice(0, 6)).toEqual(['000000', '000080', '000161', '000242', '000322', '000403']);
+    expect(names.slice(-3)).toEqual(['024917', '024998', '025000']);
+    const ours = snapshotNimgs(study().generator, 256);
+    expect(ours.length).toBe(names.length + 2);
+    reference.slice(1).forEach((nimg, i) => expect(Math.abs(nimg / ours[i + 1]! - 1)).toBeLessThan(0.01));
+  });
+
   it('shows the total as a whole number of minibatches', () => {
     expect(totalNimgOf(study({ generator: { totalKimg: 1.001 } }).generator)).toBe(1024);
   });

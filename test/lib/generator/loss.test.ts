@@ -114,30 +114,63 @@ describe('derivatives of whole networks agree with central differences, variable
   });
 });
 
-describe('passes', () => {
-  it('add up: two half batches with the same draws and groups give the gradient of the whole', () => {
+/** Images of each round, so that whoever shares a group in one pass of `images` shares one in its round (2.9, 3.4). */
+function roundsOf(images: number, perRound: number): number[][] {
+  const [groups, groupsHere] = [images / 4, perRound / 4];
+  return Array.from({ length: images / perRound }, (_, round) =>
+    Array.from({ length: perRound }, (_unused, j) => {
+      const group = round * groupsHere + (j % groupsHere);
+      return group + Math.floor(j / groupsHere) * groups; // member number j / groupsHere of that group
+    }),
+  );
+}
+
+describe('a minibatch of 16 gives the same gradient however it is cut', () => {
+  const images = 16;
+  const part = <T extends tf.Tensor>(of: T, rows: number[]): T => tf.gather(of, rows) as T; // the same rank
+  const mean = (parts: tf.Tensor[]): tf.Tensor => tf.div(tf.addN(parts), parts.length);
+  /** Largest relative difference to the gradient of the whole, over all variables. */
+  const worstDifference = (
+    weights: Map<string, tf.Tensor>,
+    lossOf: (weights: Map<string, tf.Tensor>, rows: number[]) => tf.Scalar,
+    perRound: number,
+  ): number => {
+    const gradients = (rows: number[]): tf.Tensor[] => {
+      const { args, loss } = withWeights(weights, (w) => lossOf(w, rows));
+      return tf.grads(loss)(args);
+    };
+    const whole = gradients([...Array(images).keys()]);
+    const cut = roundsOf(images, perRound).map(gradients);
+    return Math.max(
+      ...whole.map((g, i) => {
+        const sum = mean(cut.map((round) => round[i]!));
+        return value(tf.norm(tf.sub(sum, g))) / (value(tf.norm(g)) + 1e-4);
+      }),
+    );
+  };
+  it.each([4, 8])('D in rounds of %d', (perRound) => {
+    const reals = smallImages(images);
+    const fakes = tf.reverse(reals, 1);
+    const loss = (d: Map<string, tf.Tensor>, rows: number[]): tf.Scalar =>
+      dLogistic({ d, shape }, { reals: part(reals, rows), fakes: part(fakes, rows) }).loss;
+    expect(worstDifference(smallWeights('D', 0.1), loss, perRound)).toBeLessThan(1e-5);
+  });
+  it.each([4, 8])('G in rounds of %d', (perRound) => {
     const d = smallWeights('D', 0.1);
-    const reals = smallImages(8);
-    const fakes = tf.reverse(smallImages(8), 1);
-    const { args, loss, names } = withWeights(d, (weights) => dLogistic({ d: weights, shape }, { reals, fakes }).loss);
-    const whole = tf.grads(loss)(args);
-    // Groups of the whole are i mod 2: even images are one pass, odd ones the other.
-    const part = (images: tf.Tensor4D, parity: number): tf.Tensor4D =>
-      tf.gather(
-        images,
-        [0, 2, 4, 6].map((i) => i + parity),
-      );
-    const halves = [0, 1].map((parity) => {
-      const half = withWeights(
-        d,
-        (weights) => dLogistic({ d: weights, shape }, { reals: part(reals, parity), fakes: part(fakes, parity) }).loss,
-      );
-      return tf.grads(half.loss)(half.args);
-    });
-    names.forEach((name, i) => {
-      const sum = tf.div(tf.add(halves[0]![i]!, halves[1]![i]!), 2);
-      const scale = value(tf.norm(whole[i]!)) + 1e-3;
-      expect(value(tf.norm(tf.sub(sum, whole[i]!))) / scale, name).toBeLessThan(1e-5);
-    });
+    const draws = smallDraws(images);
+    const loss = (g: Map<string, tf.Tensor>, rows: number[]): tf.Scalar => {
+      const [z, zMix, mix] = [part(draws.z, rows), part(draws.zMix, rows), part(draws.mix, rows)];
+      const noise = draws.noise.map((map) => part(map, rows));
+      return gLogisticNonSaturating({ g, d, shape }, { z, zMix, mix, noise }).loss;
+    };
+    expect(worstDifference(smallWeights('G', 0.1), loss, perRound)).toBeLessThan(1e-5);
+  });
+  it('and another one when groups are torn', () => {
+    const reals = smallImages(images);
+    const d = smallWeights('D', 0.1);
+    const loss = (rows: number[]): number =>
+      value(dLogistic({ d, shape }, { reals: part(reals, rows), fakes: part(reals, rows) }).scoresReal);
+    const torn = [0, 4, 8, 12].map((first) => loss([0, 1, 2, 3].map((i) => first + i)));
+    expect(Math.abs(torn.reduce((a, b) => a + b) / 4 - loss([...Array(images).keys()]))).toBeGreaterThan(1e-5);
   });
 });
