@@ -54,8 +54,8 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
   return {
     lastFingerprint: () => lastFingerprint,
     describeEngine: (settings) => beating(() => fingerprintOf(settings)),
-    trainGeneratorSegment: (input) => trainGeneratorSegment(training, input),
-    trainClassifierSegment: (input) => trainClassifierSegment(training, input),
+    trainGeneratorSegment: (input) => beating((details) => trainGeneratorSegment(training, input, details)),
+    trainClassifierSegment: (input) => beating((details) => trainClassifierSegment(training, input, details)),
 
     measureSnapshot: async ({ study, side, dataset, classifier, weights }) =>
       await beating(async () => {

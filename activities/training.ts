@@ -30,10 +30,14 @@ export interface TrainingDeps extends LocalDeps {
   readonly fingerprintOf: (settings: EngineSettings) => Promise<Fingerprint>;
 }
 
+/** Takes the newest sign of life; the activity beats with it from a timer, for as long as the engine host vouches. */
+type Beat = (details: unknown) => void;
+
 /** One segment of whole ticks. What was trained before, by whichever attempt, is in the head pointer. */
 export async function trainGeneratorSegment(
   deps: TrainingDeps,
   { study, side, dataset, untilNimg, bestNimg }: TrainGeneratorSegmentInput,
+  beat: Beat,
 ): Promise<GeneratorSegmentResult> {
   const { studyId, generator, image, seed } = study;
   const { totalKimg, segmentTicks, ...shape } = generator;
@@ -92,6 +96,7 @@ export async function trainGeneratorSegment(
         settings,
         workDir,
         input,
+        beat,
         onEvent,
       });
       const { parameters, images, realsGridFile } = output;
@@ -108,6 +113,7 @@ export async function trainGeneratorSegment(
 export async function trainClassifierSegment(
   deps: TrainingDeps,
   { study, variant, images, untilEpoch }: TrainClassifierSegmentInput,
+  beat: Beat,
 ): Promise<ClassifierSegmentResult> {
   const { studyId, classifier, seed, image } = study;
   const settings = settingsOf(study);
@@ -157,6 +163,7 @@ export async function trainClassifierSegment(
         settings,
         workDir,
         input,
+        beat,
         onEvent,
       });
       const { parameters, finished } = output;
@@ -182,19 +189,19 @@ async function runTraining<T extends 'trainGenerator' | 'trainClassifier'>(
     readonly settings: EngineSettings;
     readonly workDir: string;
     readonly input: EngineTasks[T]['input'];
+    readonly beat: Beat;
     readonly onEvent: (event: EngineEvent) => Promise<void>;
   },
 ): Promise<EngineTasks[T]['output']> {
   const { settings, workDir, input } = options;
-  const context = Context.current();
   return await deps.engine.run(task, input, {
     settings,
     workDir,
     group: `${options.studyId}/${options.training}`,
-    signal: context.cancellationSignal,
+    signal: Context.current().cancellationSignal,
     labels: activityLabels(),
     onEvent: async (event) => {
-      if (event.type === 'progress') context.heartbeat(event);
+      if (event.type === 'progress') options.beat(event);
       await options.onEvent(event);
     },
   });
