@@ -22,6 +22,8 @@ export interface TimeoutProfile {
   readonly cpu: ActivityTimeouts;
   /** One training segment or a shard of synthesis, scoring, measuring. */
   readonly gpu: ActivityTimeouts;
+  /** Pauses between two looks whether somebody serves the queues of a running step: doubled from `first` to `longest`. */
+  readonly queueLooks: { readonly firstMs: number; readonly longestMs: number };
 }
 
 const second = 1000;
@@ -34,11 +36,14 @@ export const timeoutProfiles: Readonly<Record<TimeoutProfileName, TimeoutProfile
     cpu: { startToCloseMs: hour, heartbeatMs: minute, retryInitialMs: 5 * second, retryMaximumMs: 2 * minute },
     // A segment of two hours at most; four hours without an end is a mistake, two minutes without a beat a dead process.
     gpu: { startToCloseMs: 4 * hour, heartbeatMs: 2 * minute, retryInitialMs: 5 * second, retryMaximumMs: 5 * minute },
+    // A look is eight events: four days of training take about a hundred.
+    queueLooks: { firstMs: minute, longestMs: hour },
   },
   test: {
     control: { startToCloseMs: 20 * second, heartbeatMs: null, retryInitialMs: 500, retryMaximumMs: 2 * second },
     cpu: { startToCloseMs: 10 * minute, heartbeatMs: 6 * second, retryInitialMs: 500, retryMaximumMs: 2 * second },
     gpu: { startToCloseMs: 20 * minute, heartbeatMs: 6 * second, retryInitialMs: 500, retryMaximumMs: 2 * second },
+    queueLooks: { firstMs: 2 * second, longestMs: minute },
   },
 };
 

@@ -20,6 +20,7 @@ export async function evaluateModels(input: EvaluateModelsInput): Promise<RefTo<
     control,
     step: 'evaluation',
     queue: study.queues.evaluateModels,
+    otherQueues: [study.queues.publishReport],
     config: { evaluation: study.evaluation, seed: study.seed, precision: study.precision, execution: study.execution },
     inputs: [dataset, models.real, models.synthetic, filtered],
     describe: describeGpu(gpu, resolved),

@@ -33,6 +33,7 @@ export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefT
     control,
     step: 'filter',
     queue: study.queues.filterSynthetic,
+    otherQueues: [study.queues.synthesize, study.queues.prepareDataset],
     config: {
       filter: study.filter,
       split: study.split,

@@ -30,6 +30,8 @@ export interface StepControl {
   readonly interruptible: <T>(work: () => Promise<T>) => Promise<T | null>;
   /** Updates the query and tells the parent. */
   readonly report: (change: Partial<Omit<StepProgress, 'step'>>) => Promise<void>;
+  /** What `progress` says about a queue without a worker. */
+  readonly idleQueue: () => string | null;
   /** Ends the work that is running now as pause would, without pausing. */
   readonly interrupt: () => void;
 }
@@ -62,7 +64,9 @@ export function controlStep(step: string, unit: string): StepControl {
   });
 
   const report: StepControl['report'] = async (change) => {
-    progress = { ...progress, ...change };
+    // Who makes progress is served.
+    const served = change.done !== undefined && change.done > progress.done ? { idleQueue: null } : {};
+    progress = { ...progress, ...served, ...change };
     show();
     const parent = workflowInfo().parent;
     if (parent) await getExternalWorkflowHandle(parent.workflowId).signal(stepProgressSignal, progress);
@@ -92,7 +96,13 @@ export function controlStep(step: string, unit: string): StepControl {
     }
   };
 
-  return { whenRunning, interruptible, report, interrupt: () => running?.cancel() };
+  return {
+    whenRunning,
+    interruptible,
+    report,
+    idleQueue: () => progress.idleQueue,
+    interrupt: () => running?.cancel(),
+  };
 }
 
 /** An activity may answer a cancellation with a normal result; the workflow must end all the same. */

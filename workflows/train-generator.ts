@@ -86,6 +86,7 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
     control,
     step,
     queue: queueOf(input),
+    otherQueues: [study.queues.measureSnapshot],
     config: stepConfig(),
     inputs: [dataset, classifier],
     describe: describeGpu(gpu, resolved),

@@ -194,6 +194,23 @@ describe('study workflow', () => {
     expect(await dataset()).toBeNull();
   });
 
+  it('names a queue that lost its worker while a step runs, until somebody serves it again', async () => {
+    let release = (): void => undefined;
+    world.holdTraining = new Promise((resolve) => (release = resolve));
+    const handle = await start();
+    await expect.poll(() => world.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
+    const training = async (): Promise<string | null | undefined> =>
+      (await progressOf(handle)).steps.find(({ step }) => step === 'generator/benign')?.idleQueue;
+    expect(await training()).toBeNull();
+    world.idleQueues = ['gpu'];
+    await expect.poll(training, { timeout: 30_000 }).toBe('gpu');
+    world.idleQueues = [];
+    await expect.poll(training, { timeout: 30_000 }).toBeNull();
+    world.holdTraining = null;
+    release();
+    await handle.result();
+  });
+
   it('cancels promptly and, started again, does not repeat finished steps', async () => {
     world.holdTraining = new Promise(() => undefined);
     const handle = await start();
