@@ -44,7 +44,11 @@ export function createReevaluationActivities(deps: LocalDeps): Pick<CpuActivitie
                 `no usable image below ${prefix}: expected folders "${study.classes.negative}" and ` +
                   `"${study.classes.positive}" as in study ${models}, found ${describeFound(files)}`,
               );
-            return { test, images, models: released.models, channels: study.image.channels, rejected };
+            const { precision, execution, queues } = study;
+            return {
+              ...{ test, images, models: released.models, channels: study.image.channels, rejected },
+              ...{ precision, execution, queue: queues.evaluateModels },
+            };
           }),
       ),
   };

@@ -197,6 +197,10 @@ export interface ReevaluationSet {
   readonly images: PerClass<number>;
   readonly models: Readonly<Record<ClassifierVariant, RefTo<ClassifierManifest>>>;
   readonly channels: 1 | 3;
+  /** As the study that released the models evaluated them. */
+  readonly precision: Study['precision'];
+  readonly execution: Study['execution'];
+  readonly queue: string;
   readonly rejected: number;
 }
 

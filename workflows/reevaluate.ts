@@ -16,14 +16,14 @@ export async function reevaluate(
     );
   const profile = request.timeouts ?? 'production';
   const cpu = cpuActivities(profile, queues.cpu);
-  const gpu = gpuActivities(profile, queues.gpu);
   const { models, prefix } = request;
   const set = await cpu.prepareReevaluation({ models, prefix });
+  const gpu = gpuActivities(profile, set.queue);
   const predict = (variant: 'real' | 'synthetic'): ReturnType<typeof gpu.predictTestSet> =>
     gpu.predictTestSet({
       studyId: models,
-      precision: 'fp32',
-      execution: 'function',
+      precision: set.precision,
+      execution: set.execution,
       channels: set.channels,
       classifier: set.models[variant],
       test: set.test,

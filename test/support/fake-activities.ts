@@ -27,6 +27,8 @@ export interface FakeWorld {
   holdDescribe: Promise<void> | null;
   idleQueues: string[];
   degenerate: string | null;
+  /** Precision and execution of the last prediction. */
+  predictedWith: string;
 }
 
 export const fakeFingerprint: Fingerprint = {
@@ -81,7 +83,12 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
       return Promise.resolve(resolved);
     },
     preflightStudy: () =>
-      Promise.resolve({ steps: [], images: { negative: 20, positive: 20 }, estimatedBytes: 1, warnings: [] }),
+      Promise.resolve({
+        steps: [{ step: 'dataset', queue: 'cpu', detail: '32 px' }],
+        images: { negative: 20, positive: 21 },
+        estimatedBytes: 2.5e9,
+        warnings: ['no worker polls queue gpu-b'],
+      }),
     findIdleQueues: ({ queues }) => Promise.resolve(queues.filter((queue) => world.idleQueues.includes(queue))),
     findStep: ({ step, config }): Promise<FoundStep> => {
       const key = canonicalJson([step, config]);
@@ -132,6 +139,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
         images: { negative: 5, positive: 5 },
         models: { real: ref('classifier', 'real'), synthetic: ref('classifier', 'synthetic') },
         channels: 1 as const,
+        ...{ precision: 'bf16' as const, execution: 'eager' as const, queue: 'gpu' },
         rejected: 0,
       }),
     appendReevaluation: ({ request, workflowId }) =>
@@ -178,7 +186,10 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     synthesizeShard: ({ firstSeed, lastSeed }) =>
       Promise.resolve({ firstSeed, lastSeed, shard: { tar: ref('t', 't'), index: ref('i', 'i'), images: 8 } }),
     scoreShard: ({ shard }) => Promise.resolve({ ...shard, scores: ref('s', 's'), accepted: 4 }),
-    predictTestSet: () => Promise.resolve(ref('p', 'p')),
+    predictTestSet: ({ precision, execution }) => {
+      world.predictedWith = `${precision}/${execution}`;
+      return Promise.resolve(ref('p', 'p'));
+    },
   };
   const world: FakeWorld = {
     control: logged(control, calls),
@@ -191,6 +202,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     holdDescribe: null,
     idleQueues: [],
     degenerate: null,
+    predictedWith: '',
   };
   return world;
 }

@@ -244,6 +244,7 @@ describe('study workflow', () => {
       args: [{ models: 'fake', prefix: 'incoming/', timeouts: 'test' }],
     });
     expect(result).toMatchObject({ regression: true });
+    expect(world.predictedWith).toBe('bf16/eager');
     const { typedSearchAttributes } = await client.workflow.getHandle(`reevaluate/${process.pid}`).describe();
     expect(typedSearchAttributes.get({ name: 'Regression', type: 'BOOL' })).toBe(true);
   });
