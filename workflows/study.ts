@@ -56,7 +56,7 @@ export async function study(file: unknown): Promise<StudyResult> {
   const resolved = await controlActivities('production').resolveStudy({ file, workflowId: workflowInfo().workflowId });
   const control = controlActivities(resolved.timeouts);
   state.start(resolved);
-  state.plan = await control.preflightStudy({ resolved });
+  state.planned(await control.preflightStudy({ resolved }));
   const config = resolved.study;
 
   const dataset = await state.child<typeof prepareDataset>('prepareDataset', 'dataset', undefined, { resolved });
@@ -155,9 +155,9 @@ const isApproval = (value: unknown): value is ApproveSnapshotRequest =>
 
 /** What messages read and change: progress, pause, approvals. Its constructor installs the handlers. */
 class StudyState {
-  plan: StudyPlan | null = null;
   decisions: Decision[] = [];
   private resolved: ResolvedStudy | null = null;
+  private plan: StudyPlan | null = null;
   private stage = 'resolving';
   private paused: string | null = null;
   private awaiting: string | null = null;
@@ -195,6 +195,11 @@ class StudyState {
     this.resolved = resolved;
     this.decisions = [...resolved.decisions];
     upsertSearchAttributes([...stageOf(resolved.study, 'starting'), awaitingOf(false)]);
+  }
+
+  planned(plan: StudyPlan): void {
+    this.plan = plan;
+    this.show();
   }
 
   finish(): void {
@@ -357,6 +362,17 @@ class StudyState {
     );
     if (rows.length > 0)
       lines.push(['| step | state | done | detail |', '| --- | --- | --- | --- |', ...rows].join('\n'));
+    if (this.plan !== null) lines.push(...describePlan(this.plan));
     setCurrentDetails(lines.join('\n\n'));
   }
+}
+
+/** What the preflight found, in Markdown: read by `temporal workflow metadata` and in the web UI. */
+function describePlan({ steps, images, estimatedBytes, warnings }: StudyPlan): string[] {
+  const rows = steps.map(({ step, queue, detail }) => `| ${step} | ${queue} | ${detail} |`);
+  return [
+    `**Plan:** ${images.negative} + ${images.positive} source images, about ${(estimatedBytes / 1e9).toFixed(1)} GB in the store`,
+    ...warnings.map((warning) => `**Warning:** ${warning}`),
+    ['| step | queue | what |', '| --- | --- | --- |', ...rows].join('\n'),
+  ];
 }

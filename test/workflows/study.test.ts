@@ -211,6 +211,18 @@ describe('study workflow', () => {
     await handle.result();
   });
 
+  it('shows the plan of the preflight in its details and in progress', async () => {
+    const handle = await start({ gates: ['test-set'] });
+    await expect.poll(async () => (await progressOf(handle)).awaiting, { timeout: 30_000 }).toBe('test-set');
+    expect((await progressOf(handle)).plan).toMatchObject({ images: { negative: 20, positive: 21 } });
+    const { currentDetails } = (await handle.query('__temporal_workflow_metadata')) as { currentDetails: string };
+    expect(currentDetails).toContain('20 + 21 source images, about 2.5 GB in the store');
+    expect(currentDetails).toContain('**Warning:** no worker polls queue gpu-b');
+    expect(currentDetails).toContain('| dataset | cpu | 32 px |');
+    await handle.executeUpdate('resume');
+    await handle.result();
+  });
+
   it('cancels promptly and, started again, does not repeat finished steps', async () => {
     world.holdTraining = new Promise(() => undefined);
     const handle = await start();
