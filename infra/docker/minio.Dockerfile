@@ -9,7 +9,7 @@ RUN addgroup -S -g 1000 minio && adduser -S -D -H -u 1000 -G minio minio \
     && mkdir /data && chown minio:minio /data
 COPY --from=build /go/bin/minio /usr/local/bin/minio
 ENV MINIO_UPDATE=off
-USER minio
+USER 1000:1000
 VOLUME /data
 EXPOSE 9000 9001
 ENTRYPOINT ["minio"]

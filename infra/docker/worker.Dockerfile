@@ -29,7 +29,8 @@ COPY infra ./infra
 COPY lib ./lib
 COPY workers ./workers
 COPY workflows ./workflows
-USER node
+# The user `node` of the image, by number: hosts that demand a non-root user cannot look up its name.
+USER 1000:1000
 CMD ["node", "--import", "tsx", "workers/cpu.ts"]
 
 FROM cpu-worker AS gpu-worker
