@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { crc32c, maskedCrc32c } from '../../../lib/tensorboard/crc32c.ts';
 import { encodeEventFile } from '../../../lib/tensorboard/event-file.ts';
+import { eventFiles } from './fixtures/events.ts';
 
 describe('crc32c', () => {
   it('gives the check value of RFC 3720 and of the CRC catalogue', () => {
@@ -60,5 +62,43 @@ describe('encodeEventFile', () => {
   });
   it('refuses a step that is no count', () => {
     expect(() => encodeEventFile([{ step: -1, scalars: { a: 1 } }])).toThrow(/integers from 0/);
+  });
+});
+
+describe('stock TensorBoard 2.21', () => {
+  /** What fixtures/read-with-tensorboard.py printed for the files of fixtures/events.ts. */
+  interface ReadByTensorboard {
+    readonly files: Readonly<Record<string, string>>;
+    readonly runs: Readonly<
+      Record<
+        string,
+        {
+          readonly scalars: Readonly<Record<string, readonly [step: number, value: number][]>>;
+          readonly images: Readonly<
+            Record<string, readonly [step: number, width: number, height: number, sha: string][]>
+          >;
+        }
+      >
+    >;
+  }
+  const file = new URL('fixtures/read-by-tensorboard.json', import.meta.url);
+  const read = JSON.parse(readFileSync(file, 'utf8')) as ReadByTensorboard;
+  const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+  const events = Object.values(eventFiles).flat();
+
+  it('was given the bytes that are written today', () => {
+    const today = Object.entries(eventFiles).map(([name, ofFile]) => [name, sha256(encodeEventFile(ofFile))]);
+    expect(Object.fromEntries(today)).toEqual(read.files);
+  });
+  it('reads every scalar and image at its step, over the files of a training that was restarted', () => {
+    const scalars: Record<string, [number, number][]> = {};
+    const images: Record<string, [number, number, number, string][]> = {};
+    for (const { step, scalars: values = {}, images: grids = {} } of events) {
+      for (const [tag, value] of Object.entries(values)) (scalars[tag] ??= []).push([step, Math.fround(value)]);
+      for (const [tag, { png, width, height }] of Object.entries(grids))
+        (images[tag] ??= []).push([step, width, height, sha256(png)]);
+    }
+    expect(Object.keys(read.runs)).toEqual(['.']);
+    expect(read.runs['.']).toEqual({ scalars, images });
   });
 });
