@@ -76,7 +76,7 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
     publishClassifier: async ({ studyId, variant }) => {
       const { study } = await readStudy(store, studyId);
       const key = trainingHeadKey(studyId, `classifier/${variant}`);
-      const state = classifierStateSchema.parse((await readHead(store, key))?.state);
+      const state = classifierStateSchema.parse(await stateAt(store, key));
       if (!state.finished || !state.weights || !state.images || !state.fingerprint || state.parameters === null)
         throw new NotFoundError(`${key} (finished training)`);
       const manifest: ClassifierManifest = {
@@ -146,13 +146,20 @@ async function findStep(
   return { key, manifest: other?.value.manifest ?? null, reused: other !== null };
 }
 
+/** @throws NotFoundError when nothing was trained there. */
+async function stateAt(store: ObjectStore, key: string): Promise<unknown> {
+  const head = await readHead(store, key);
+  if (!head) throw new NotFoundError(key);
+  return head.state;
+}
+
 async function publishGenerator(
   store: ObjectStore,
   input: PublishGeneratorInput,
 ): ReturnType<ControlActivities['publishGenerator']> {
   const { studyId, side, className, config, metrics, floor, stopped } = input;
   const key = trainingHeadKey(studyId, `generator/${className}`);
-  const state = generatorStateSchema.parse((await readHead(store, key))?.state);
+  const state = generatorStateSchema.parse(await stateAt(store, key));
   if (!state.parameters || !state.realsGrid || !state.fingerprint)
     throw new NotFoundError(`${key} (finished training)`);
   const measured = new Map(metrics.map(({ nimg, metric }) => [nimg, metric]));

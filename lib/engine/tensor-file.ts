@@ -77,17 +77,23 @@ export async function readTensorFile(
     throw new WeightsError(`${file} cannot be opened`, { cause: error });
   });
   try {
-    const { size } = await handle.stat();
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw new WeightsError(`${file} is no plain file`);
+    const { size } = stat;
     const { header, dataStart } = await readHeader(handle, { file, size });
     const { __metadata__: metadata = {}, ...entries } = header;
+    if (!isStringRecord(metadata)) throw new WeightsError(`the metadata of ${file} are no strings by name`);
     const tensors = new Map<string, StoredTensor>();
     for (const [name, entry] of Object.entries(entries))
       tensors.set(name, await readTensor(handle, { file, size, dataStart, name, entry: entry as HeaderEntry })); // shape checked there
-    return { tensors, metadata: metadata as Record<string, string> }; // strings in every file of this format
+    return { tensors, metadata };
   } finally {
     await handle.close();
   }
 }
+
+const isStringRecord = (value: unknown): value is Record<string, string> =>
+  typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string');
 
 async function readHeader(
   handle: FileHandle,
@@ -116,7 +122,8 @@ async function readTensor(
   options: { file: string; size: number; dataStart: number; name: string; entry: HeaderEntry },
 ): Promise<StoredTensor> {
   const { file, size, dataStart, name, entry } = options;
-  const { dtype, shape, data_offsets: range } = entry as Partial<HeaderEntry>;
+  // A foreign file may hold anything here, null included.
+  const { dtype, shape, data_offsets: range } = (entry as Partial<HeaderEntry> | null) ?? {};
   const kind = dtype === 'F32' ? 'float32' : dtype === 'I32' ? 'int32' : null;
   if (kind === null) throw new WeightsError(`${name} in ${file} has dtype ${String(dtype)}, expected F32 or I32`);
   if (

@@ -1,5 +1,5 @@
 import { canonicalJson } from '../../contract/canonical-json.ts';
-import { ConflictError, NotFoundError } from '../errors.ts';
+import { ConfigurationError, ConflictError, NotFoundError } from '../errors.ts';
 import type { CallOptions, ObjectStore } from './object-store.ts';
 
 /**
@@ -15,7 +15,10 @@ export interface Pointer<T> {
 
 const encode = (value: unknown): Buffer => Buffer.from(canonicalJson(value));
 
-/** Null when there is none. The caller knows the type, or gives it a schema. */
+/**
+ * Null when there is none. The caller knows the type, or gives it a schema.
+ * @throws ConfigurationError when the object is no JSON: nothing of ours wrote it.
+ */
 export async function readPointer<T>(
   store: ObjectStore,
   key: string,
@@ -23,10 +26,20 @@ export async function readPointer<T>(
 ): Promise<Pointer<T> | null> {
   try {
     const { data, etag } = await store.getWithEtag(key, options);
-    return { value: JSON.parse(data.toString()) as T, etag }; // each key has one writer type: contract/keys.ts
+    return { value: parse(key, data) as T, etag }; // each key has one writer type: contract/keys.ts
   } catch (error) {
     if (error instanceof NotFoundError) return null;
     throw error;
+  }
+}
+
+function parse(key: string, data: Buffer): unknown {
+  try {
+    return JSON.parse(data.toString());
+  } catch (error) {
+    throw new ConfigurationError(`${key} holds ${data.length} bytes that are no JSON; restore its previous version`, {
+      cause: error,
+    });
   }
 }
 

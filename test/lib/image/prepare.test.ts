@@ -106,6 +106,38 @@ describe('prepareImage rejects, with the reason,', () => {
     whole.fill(0x55, 60, 200);
     expect(await reason(whole)).toMatch(/damaged|not readable/);
   });
+  it('a file that only begins like an image, or is another kind of file', async () => {
+    const cases: Record<string, [Buffer, RegExp]> = {
+      'the signature of PNG': [Buffer.from('89504e470d0a1a0a', 'hex'), /damaged|not readable/],
+      'the start of JPEG': [Buffer.from('ffd8ffe000104a464946', 'hex'), /damaged|not readable/],
+      'the header of GIF': [Buffer.from('GIF89a'), /damaged|not readable/],
+      'a bitmap of Windows': [Buffer.concat([Buffer.from('BM'), Buffer.alloc(80, 1)]), /not readable/],
+      'a PDF': [Buffer.from('%PDF-1.7\n1 0 obj\n<< >>\nendobj\n'), /not readable|format pdf/],
+      'a DICOM file': [Buffer.concat([Buffer.alloc(128), Buffer.from('DICM'), Buffer.alloc(64)]), /not readable/],
+      'an archive': [Buffer.from('504b0304140000000800', 'hex'), /not readable/],
+      'a web page that a server sent instead': [Buffer.from('<!doctype html><html><body>404'), /not readable/],
+      zeros: [Buffer.alloc(4096), /not readable/],
+    };
+    for (const [name, [bytes, expected]] of Object.entries(cases)) expect(await reason(bytes), name).toMatch(expected);
+  });
+  it('a PNG that claims to be far larger than any picture', async () => {
+    const png = Buffer.from(await encodePng(raw(16, 16, () => 1)));
+    png.writeUInt32BE(100_000, 16); // the width in IHDR
+    png.writeUInt32BE(100_000, 20);
+    expect(await reason(png)).toMatch(/not readable|damaged/);
+  });
+  it('a PNG whose checksum is wrong', async () => {
+    const png = Buffer.from(await encodePng(raw(64, 64, (x, y) => (x * 37 + y * 91) % 256)));
+    const at = png.indexOf('IDAT') + 40;
+    png[at] = (png[at] ?? 0) ^ 0xff;
+    expect(await reason(png)).toMatch(/damaged|not readable/);
+  });
+  it('a TIFF of several pages', async () => {
+    const pages = sharp(Buffer.concat([Buffer.alloc(16 * 16, 10), Buffer.alloc(16 * 16, 200)]), {
+      raw: { width: 16, height: 32, channels: 1, pageHeight: 16 },
+    });
+    expect(await reason(await pages.tiff().toBuffer())).toMatch(/animated or multi-page: 2 images/);
+  });
   it('an animated GIF and an animated WebP', async () => {
     const frames = sharp(Buffer.concat([Buffer.alloc(16 * 16, 10), Buffer.alloc(16 * 16, 200)]), {
       raw: { width: 16, height: 32, channels: 1, pageHeight: 16 },
