@@ -1,0 +1,67 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type {
+  ClassifierCheckpointEvent,
+  EngineContext,
+  EngineEvent,
+  EngineProgress,
+  EngineSettings,
+  GeneratorCheckpointEvent,
+  LocalShard,
+} from '../../contract/engine.ts';
+import type { ClassSide } from '../../contract/manifests.ts';
+import { writeShard } from '../../lib/dataset/shard.ts';
+import { encodePng } from '../../lib/image/png.ts';
+import type { RawImage } from '../../lib/image/raw-image.ts';
+
+/** Engine tasks without an engine process: events are kept, files stay in a directory of their own. */
+
+type CheckpointEvent = GeneratorCheckpointEvent | ClassifierCheckpointEvent;
+
+export interface Recording {
+  readonly context: EngineContext;
+  readonly checkpoints: CheckpointEvent[];
+}
+
+/**
+ * `stopWhen` asks the task to end at its next iteration, as pause and shutdown do. `take` is given each checkpoint while the
+ * task waits, as a worker takes its files: a later one may have the same names.
+ */
+export async function recordInto(
+  workDir: string,
+  settings: EngineSettings,
+  {
+    stopWhen = () => false,
+    take = () => Promise.resolve(),
+  }: {
+    readonly stopWhen?: (progress: EngineProgress) => boolean;
+    readonly take?: (checkpoint: CheckpointEvent) => Promise<void>;
+  } = {},
+): Promise<Recording> {
+  await mkdir(workDir, { recursive: true });
+  const checkpoints: CheckpointEvent[] = [];
+  const stop = new AbortController();
+  const emit = async (event: EngineEvent): Promise<void> => {
+    if (event.type === 'progress') {
+      if (stopWhen(event)) stop.abort();
+      return;
+    }
+    checkpoints.push(event);
+    await take(event);
+  };
+  return { checkpoints, context: { settings, workDir, signal: stop.signal, emit } };
+}
+
+/** One shard of images of one class. */
+export async function shardOf(dir: string, side: ClassSide, images: readonly RawImage[]): Promise<LocalShard> {
+  await mkdir(dir, { recursive: true });
+  const members = await Promise.all(
+    images.map(async (image, i) => ({
+      entry: { member: `${i}.png`, side, source: `${side}/${i}.png`, groupId: null, seed: null },
+      png: await encodePng(image),
+    })),
+  );
+  return await writeShard({ tarFile: join(dir, `${side}.tar`), indexFile: join(dir, `${side}.jsonl`), members });
+}
+
+export const bytesOf = async (file: string): Promise<string> => (await readFile(file)).toString('base64');
