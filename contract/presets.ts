@@ -35,6 +35,7 @@ export const defaults: Omit<Study, 'studyId' | 'dataset' | 'classes'> = {
     shift: 0.1,
     restoreBest: true,
     bnMomentum: 0.99,
+    bn: 'batch',
     freeze: 'none',
     weights: null,
     allowRandomTrunk: false,

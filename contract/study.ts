@@ -76,6 +76,11 @@ const classifierSchema = z.strictObject({
   shift: z.number().min(0).max(0.5).describe('largest random shift, share of the side, edges repeated. Default: 0.1'),
   restoreBest: z.boolean().describe('keep the weights of the best validation epoch. Default: true'),
   bnMomentum: z.number().min(0).lt(1).describe('of the moving statistics. Default: 0.99'),
+  bn: z
+    .enum(['batch', 'frozen'])
+    .describe(
+      'batch normalisation while training: by the statistics of the batch, or by the moving statistics of `weights`, which with the shifts stay as they are. Default: batch',
+    ),
   freeze: z.enum(['none', 'nakata']).describe('layers kept at their initial weights. Default: none'),
   weights: z.string().nullable().describe('object key of pretrained weights; null trains from scratch. Default: null'),
   allowRandomTrunk: z.boolean().describe('permit freezing without pretrained weights. Default: false'),
@@ -248,11 +253,16 @@ export const studySchema = z
     if (split.validation + split.test >= 0.95) issue(['split'], 'validation and test leave nothing to train on');
     if (classifier.inputSize !== null && classifier.inputSize < image.resolution)
       issue(['classifier', 'inputSize'], `expected at least the resolution ${image.resolution}`);
-    if (classifier.freeze !== 'none' && classifier.weights === null && !classifier.allowRandomTrunk)
-      issue(
-        ['classifier', 'freeze'],
-        'freezing an untrained trunk needs classifier.weights, or allowRandomTrunk: true',
-      );
+    if (classifier.weights === null && !classifier.allowRandomTrunk)
+      for (const [field, frozen] of [
+        ['freeze', classifier.freeze !== 'none'],
+        ['bn', classifier.bn === 'frozen'],
+      ] as const)
+        if (frozen)
+          issue(
+            ['classifier', field],
+            'freezing an untrained trunk needs classifier.weights, or allowRandomTrunk: true',
+          );
   });
 
 export type Study = z.output<typeof studySchema>;

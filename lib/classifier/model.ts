@@ -2,7 +2,7 @@ import type { ClassifierConfig } from '../../contract/study.ts';
 import { tf } from '../engine/tf.ts';
 import { createVariable } from '../engine/variables.ts';
 import { createRng } from '../random.ts';
-import { head, trunk, type Architecture } from './network.ts';
+import { convolutions, head, type Architecture } from './network.ts';
 import { planNetwork, sizeOf, type NetworkPlan, type VariableSpec } from './shape-layers.ts';
 import { tensorLayers, type Mode } from './tensor-layers.ts';
 
@@ -24,6 +24,9 @@ export interface Model {
   readonly variables: ReadonlyMap<string, tf.Variable>;
   /** images [N, S, S, channels], 0..255 -> features [N, F] and logits [N, 2]; both belong to the caller's tidy. */
   forward(images: tf.Tensor4D, mode: Mode): { readonly features: tf.Tensor2D; readonly logits: tf.Tensor2D };
+  /** The two halves of `forward`: images -> maps of `conv_7b_ac` [N, h, w, F], maps -> features and logits. */
+  maps(images: tf.Tensor4D, mode: Mode): tf.Tensor4D;
+  tail(maps: tf.Tensor4D, mode: Mode): { readonly features: tf.Tensor2D; readonly logits: tf.Tensor2D };
   dispose(): void;
 }
 
@@ -64,16 +67,21 @@ export function createModel(options: ModelOptions, values: (spec: VariableSpec) 
   const variables = new Map<string, tf.Variable>();
   for (const spec of plan.variables)
     variables.set(spec.name, createVariable(`${options.name}/${spec.name}`, spec.shape, values(spec), !spec.statistic));
+  const maps: Model['maps'] = (images, mode) =>
+    convolutions(tensorLayers(variables, mode), architecture, scaleImages(images, options)) as tf.Tensor4D; // before pooling
+  const tail: Model['tail'] = (activations, mode) => {
+    const layers = tensorLayers(variables, mode);
+    const features = layers.globalAveragePool(activations);
+    // Pooled over pixels: two dimensions from here.
+    return { features: features as tf.Tensor2D, logits: head(layers, architecture, features) as tf.Tensor2D };
+  };
   return {
     options,
     plan,
     variables,
-    forward(images, mode) {
-      const layers = tensorLayers(variables, mode);
-      const features = trunk(layers, architecture, scaleImages(images, options));
-      // Pooled over pixels: two dimensions from here.
-      return { features: features as tf.Tensor2D, logits: head(layers, architecture, features) as tf.Tensor2D };
-    },
+    maps,
+    tail,
+    forward: (images, mode) => tail(maps(images, mode), mode),
     dispose() {
       for (const variable of variables.values()) variable.dispose();
     },

@@ -134,8 +134,8 @@ function block8<T>({ convBn, residual }: Blocks<T>, x: T, options: { name: strin
   return residual(x, [branch0, branch1], options);
 }
 
-/** Trunk: scaled images [N, S, S, 3], S at least 75 -> features [N, 1536], the mean over pixels of `conv_7b`. */
-export function trunk<T>(layers: Layers<T>, architecture: Architecture, images: T): T {
+/** Convolutions: scaled images [N, S, S, 3], S at least 75 -> maps of `conv_7b_ac` [N, 8, 8, 1536]. */
+export function convolutions<T>(layers: Layers<T>, architecture: Architecture, images: T): T {
   const [repeats35, repeats17, repeats8] = architecture.blocks;
   const blocks = createBlocks(layers, architecture.width);
   let x = stem(layers, blocks, images); // [N, 35, 35, 192]
@@ -146,8 +146,12 @@ export function trunk<T>(layers: Layers<T>, architecture: Architecture, images: 
   x = mixed7a(layers, blocks, x); // [N, 8, 8, 2080]
   for (let i = 1; i <= repeats8; i++) x = block8(blocks, x, { name: `block8_${i}`, scale: 0.2, relu: true });
   x = block8(blocks, x, { name: lastBlock(architecture), scale: 1, relu: false });
-  x = blocks.convBn(x, 1536, 1, { name: 'conv_7b' }); // [N, 8, 8, 1536]
-  return layers.globalAveragePool(x); // [N, 1536]
+  return blocks.convBn(x, 1536, 1, { name: 'conv_7b' }); // [N, 8, 8, 1536]
+}
+
+/** Trunk: scaled images -> features [N, 1536], the mean over pixels of the maps. */
+export function trunk<T>(layers: Layers<T>, architecture: Architecture, images: T): T {
+  return layers.globalAveragePool(convolutions(layers, architecture, images));
 }
 
 /** Head: features [N, 1536] -> logits [N, classes]. */

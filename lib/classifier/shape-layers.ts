@@ -111,16 +111,18 @@ export function planNetwork(architecture: Architecture, inputSize: number): Netw
 
 /**
  * Names of the variables that the optimiser moves. `nakata` (evaluation.md 1.6) keeps every convolution before the last
- * block's projection, but trains all shifts of the normalisation, which run on batch statistics.
+ * block's projection, but trains all shifts of the normalisation, which run on batch statistics. Frozen normalisation
+ * keeps its shifts too, as a Keras layer with `trainable = False` does.
  */
 export function trainableNames(
   plan: NetworkPlan,
-  options: { readonly freeze: 'none' | 'nakata'; readonly lastBlock: string },
+  options: { readonly freeze: 'none' | 'nakata'; readonly bn: 'batch' | 'frozen'; readonly lastBlock: string },
 ): string[] {
   const free = new Set([`${options.lastBlock}_conv`, 'conv_7b', 'dense_1', 'predictions']);
   const isTrained = ({ name, statistic }: VariableSpec): boolean => {
     if (statistic) return false;
-    if (options.freeze === 'none' || name.endsWith('/beta')) return true;
+    if (name.endsWith('/beta')) return options.bn === 'batch';
+    if (options.freeze === 'none') return true;
     return free.has(name.slice(0, name.indexOf('/')));
   };
   return plan.variables.filter(isTrained).map(({ name }) => name);

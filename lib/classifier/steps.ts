@@ -4,6 +4,7 @@ import type { Adam } from '../engine/adam.ts';
 import { compileStep, type CompiledStep } from '../engine/compile.ts';
 import { tf } from '../engine/tf.ts';
 import type { Model } from './model.ts';
+import { inferenceMode, type BatchNormMode } from './tensor-layers.ts';
 
 /** The two compiled steps of a classifier: one optimiser step, and one forward pass in inference mode. */
 
@@ -20,6 +21,12 @@ function weightedCrossEntropy(logits: tf.Tensor2D, targets: tf.Tensor, weights: 
   return tf.mean(tf.mul(losses, weights));
 }
 
+/** The reference recipe ran on a layer whose moving variance is unbiased (evaluation.md 1.5). */
+function trainingBatchNorm({ bn, bnMomentum, freeze }: ClassifierConfig): BatchNormMode {
+  if (bn === 'frozen') return { kind: 'moving' };
+  return { kind: 'batchUpdate', momentum: bnMomentum, unbiased: freeze === 'nakata' };
+}
+
 /**
  * Inputs: images [N, S, S, channels] 0..255, targets [N, 2], weights [N], learningRate [], seed [2]. Output: loss [].
  * Only the variables in `trained` get a gradient; the others' is never computed.
@@ -33,8 +40,7 @@ export function compileTrainStep(options: {
 }): CompiledStep {
   const { model, adam, trained, config, settings } = options;
   const { batchSize } = config;
-  // The reference recipe ran on a layer whose moving variance is unbiased (evaluation.md 1.5).
-  const update = { momentum: config.bnMomentum, unbiased: config.freeze === 'nakata' };
+  const batchNorm = trainingBatchNorm(config);
   return compileStep({
     name: 'classifierTrain',
     settings,
@@ -51,7 +57,7 @@ export function compileTrainStep(options: {
         TrainInputs; // as declared above
       const dropout = { rate: config.dropout, seed };
       const { value, grads } = tf.variableGrads(() => {
-        const { logits } = model.forward(images, { kind: 'batch', update, dropout });
+        const { logits } = model.forward(images, { batchNorm, dropout });
         return weightedCrossEntropy(logits, targets, weights);
       }, [...trained]);
       adam.apply(grads, { learningRate });
@@ -80,6 +86,6 @@ export function compilePredictStep(options: {
     settings,
     variables: [...model.variables.values()],
     inputs: { images: { shape: imageShape(model, batchSize), dtype: 'float32' } },
-    step: ({ images }) => ({ ...model.forward(images as tf.Tensor4D, { kind: 'inference' }) }), // shape as declared
+    step: ({ images }) => ({ ...model.forward(images as tf.Tensor4D, inferenceMode) }), // shape as declared
   });
 }

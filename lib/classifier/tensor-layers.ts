@@ -3,14 +3,22 @@ import { tf } from '../engine/tf.ts';
 import { batchNormRelu, batchNormReluInference, movedStatistics } from './batch-norm.ts';
 import type { Layers } from './layers.ts';
 
-/** How the network runs. In `batch` mode with `update`, each pass moves the moving statistics once. */
-export type Mode =
-  | {
-      readonly kind: 'batch';
-      readonly update: { readonly momentum: number; readonly unbiased: boolean } | null;
-      readonly dropout: { readonly rate: number; readonly seed: tf.Tensor1D } | null;
-    }
-  | { readonly kind: 'inference' };
+/**
+ * What batch normalisation divides by, always said and never guessed from a training flag: the statistics of the batch
+ * (`batch`), the same while each pass also moves the moving statistics once (`batchUpdate`), or the moving statistics,
+ * which stay as they are (`moving`).
+ */
+export type BatchNormMode =
+  | { readonly kind: 'batch' | 'moving' }
+  | { readonly kind: 'batchUpdate'; readonly momentum: number; readonly unbiased: boolean };
+
+/** How the network runs. */
+export interface Mode {
+  readonly batchNorm: BatchNormMode;
+  readonly dropout: { readonly rate: number; readonly seed: tf.Tensor1D } | null;
+}
+
+export const inferenceMode: Mode = { batchNorm: { kind: 'moving' }, dropout: null };
 
 /** Stream of the dropout mask among the draws of one step. */
 const dropoutStream = 0;
@@ -30,11 +38,12 @@ export function tensorLayers(variables: ReadonlyMap<string, tf.Variable>, mode: 
     const beta = variable<tf.Tensor1D>(`${layer}/beta`);
     const mean = variable<tf.Tensor1D>(`${layer}/moving_mean`);
     const variance = variable<tf.Tensor1D>(`${layer}/moving_variance`);
-    if (mode.kind === 'inference') return batchNormReluInference(x, beta, { mean, variance });
+    const { batchNorm } = mode;
+    if (batchNorm.kind === 'moving') return batchNormReluInference(x, beta, { mean, variance });
     const batch = batchNormRelu(x, beta);
-    if (mode.update !== null) {
+    if (batchNorm.kind === 'batchUpdate') {
       const count = x.shape[0] * x.shape[1] * x.shape[2];
-      const moved = movedStatistics({ mean, variance }, batch, { ...mode.update, count });
+      const moved = movedStatistics({ mean, variance }, batch, { ...batchNorm, count });
       mean.assign(moved.mean);
       variance.assign(moved.variance);
     }
@@ -60,7 +69,7 @@ export function tensorLayers(variables: ReadonlyMap<string, tf.Variable>, mode: 
       return relu ? tf.relu(y) : y;
     },
     dropout(x) {
-      if (mode.kind === 'inference' || mode.dropout === null || mode.dropout.rate === 0) return x;
+      if (mode.dropout === null || mode.dropout.rate === 0) return x;
       const { rate, seed } = mode.dropout;
       const kept = tf.cast(tf.greaterEqual(randomUniform(x.shape, seed, dropoutStream), rate), 'float32');
       return tf.mul(tf.mul(x, kept), 1 / (1 - rate));

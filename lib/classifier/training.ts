@@ -45,7 +45,7 @@ export function createTraining(task: TrainClassifierTask, settings: EngineSettin
   const model = createModel({ name: 'classifier', config, inputSize, channels }, (spec) =>
     initialValues(spec, { seed, stream }),
   );
-  const names = new Set(trainableNames(model.plan, { freeze: config.freeze, lastBlock: lastBlock(config) }));
+  const names = new Set(trainableNames(model.plan, { ...config, lastBlock: lastBlock(config) }));
   const trained = [...model.variables].filter(([name]) => names.has(name)).map(([, variable]) => variable);
   const adam = createAdam({ name: 'classifierAdam', variables: trained, ...adamDefaults });
   const trainStep = compileTrainStep({ model, adam, trained, config, settings });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Architecture } from '../../../lib/classifier/network.ts';
-import { lastBlock } from '../../../lib/classifier/network.ts';
+import type { Layers } from '../../../lib/classifier/layers.ts';
+import { convolutions, lastBlock, type Architecture } from '../../../lib/classifier/network.ts';
 import { planNetwork, sizeOf, trainableNames } from '../../../lib/classifier/shape-layers.ts';
 
 const published: Architecture = { width: 1, blocks: [10, 20, 9], headUnits: 0, classes: 1000 };
@@ -65,10 +65,72 @@ describe('planNetwork', () => {
   });
 });
 
+describe('the published network, layer by layer', () => {
+  /** Layers that only count themselves; an activation is its [H, W, C]. */
+  const count = (): Record<string, number> => {
+    const counts: Record<string, number> = {};
+    const add = (...kinds: string[]): void => {
+      for (const kind of kinds) counts[kind] = (counts[kind] ?? 0) + 1;
+    };
+    const layers: Layers<number> = {
+      channels: (x) => x,
+      conv2d: (_, { filters }) => (add('convolution'), filters),
+      batchNormRelu: (x) => (add('normalisation', 'activation'), x),
+      maxPool: (x) => (add('maxPool'), x),
+      avgPool: (x) => (add('avgPool'), x),
+      concat: (xs) => (add('concatenation'), xs.reduce((sum, x) => sum + x, 0)),
+      residual: (x, _, { relu }) => (add('scaledSum', ...(relu ? ['activation'] : [])), x),
+      globalAveragePool: (x) => x,
+      dense: (_, { units }) => units,
+      dropout: (x) => x,
+    };
+    convolutions(layers, published, 3);
+    return counts;
+  };
+
+  it('has the layers of Keras 2.3.1, 780 with the input', () => {
+    const counts = count();
+    expect(counts).toEqual({
+      convolution: 244,
+      normalisation: 204,
+      activation: 243,
+      concatenation: 43,
+      scaledSum: 40,
+      maxPool: 4,
+      avgPool: 1,
+    });
+    expect(Object.values(counts).reduce((sum, n) => sum + n, 1)).toBe(780);
+  });
+
+  it.each([
+    { stage: 'stem', first: 'conv2d_1', parameters: 173_072 },
+    { stage: 'mixed_5b', first: 'conv2d_6', parameters: 268_848 },
+    { stage: 'each block35', first: 'conv2d_13', parameters: 123_408, times: 10 },
+    { stage: 'mixed_6a', first: 'conv2d_73', parameters: 2_666_240 },
+    { stage: 'each block17', first: 'conv2d_77', parameters: 1_127_456, times: 20 },
+    { stage: 'mixed_7a', first: 'conv2d_157', parameters: 3_883_008 },
+    { stage: 'each block8', first: 'conv2d_164', parameters: 2_036_288, times: 10 },
+    { stage: 'conv_7b', first: 'conv_7b', parameters: 3_199_488 },
+    { stage: 'predictions', first: 'predictions', parameters: 1_537_000 },
+  ])('has $parameters parameters in $stage', ({ first, parameters, times = 1 }) => {
+    const { variables } = planNetwork(published, 299);
+    const starts = ['conv2d_1', 'conv2d_6', 'conv2d_13', 'conv2d_73', 'conv2d_77', 'conv2d_157', 'conv2d_164'];
+    const bounds = [...starts, 'conv_7b', 'predictions'].map((layer) =>
+      variables.findIndex(({ name }) => name === `${layer}/kernel`),
+    );
+    const begin = variables.findIndex(({ name }) => name === `${first}/kernel`);
+    const stage = variables.slice(
+      begin,
+      bounds.find((bound) => bound > begin),
+    );
+    expect(stage.reduce((sum, { shape }) => sum + sizeOf(shape), 0)).toBe(times * parameters);
+  });
+});
+
 describe('trainableNames', () => {
-  const trained = (freeze: 'none' | 'nakata'): number => {
+  const trained = (freeze: 'none' | 'nakata', bn: 'batch' | 'frozen' = 'batch'): number => {
     const plan = planNetwork(study, 256);
-    const names = new Set(trainableNames(plan, { freeze, lastBlock: lastBlock(study) }));
+    const names = new Set(trainableNames(plan, { freeze, bn, lastBlock: lastBlock(study) }));
     return plan.variables.filter(({ name }) => names.has(name)).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   };
 
@@ -78,5 +140,10 @@ describe('trainableNames', () => {
 
   it('trains everything but the moving statistics otherwise', () => {
     expect(trained('none')).toBe(55_912_674 - 60_544);
+  });
+
+  it('keeps all 30,272 shifts when the normalisation is frozen', () => {
+    expect(trained('nakata', 'frozen')).toBe(5_735_010 - 30_272);
+    expect(trained('none', 'frozen')).toBe(55_912_674 - 60_544 - 30_272);
   });
 });
