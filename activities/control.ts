@@ -85,7 +85,7 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
         config: study.classifier,
         inputSize: classifierInputSize(study),
         parameters: state.parameters,
-        pretrained: study.classifier.weights !== null,
+        pretrained: state.pretrained,
         images: state.images,
         weights: state.weights,
         history: state.history,

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Context } from '@temporalio/activity';
 import type {
@@ -20,9 +19,11 @@ import {
   type ClassifierState,
   type GeneratorState,
 } from '../contract/training-state.ts';
+import { maxWeightFileBytes, planNetwork } from '../lib/classifier/shape-layers.ts';
 import { getManifest, putBlobFile } from '../lib/storage/blobs.ts';
 import { activityLabels, shutdownFailure, stoppedByWorkflow, withWorkDir } from './activity-support.ts';
 import { fetchShards, type LocalDeps } from './local-inputs.ts';
+import { fetchPretrained } from './pretrained.ts';
 import { openTraining } from './training-session.ts';
 
 export interface TrainingDeps extends LocalDeps {
@@ -131,6 +132,7 @@ export async function trainClassifierSegment(
   if (!isOver() || training.state().parameters === null)
     await withWorkDir(deps.workDir, async (workDir) => {
       const sets = (await getManifest<DatasetManifest | FilteredSetManifest>(deps.store, images)).training;
+      const checkpointFile = await training.fetchCheckpoint(workDir);
       const input = {
         config: classifier,
         inputSize,
@@ -139,8 +141,15 @@ export async function trainClassifierSegment(
         stream: `classifier/${variant}`,
         train: await fetchPerClass(deps, sets.train),
         validation: await fetchPerClass(deps, sets.validation),
-        pretrainedFile: classifier.weights === null ? null : await fetchPretrained(deps, classifier.weights, workDir),
-        checkpointFile: await training.fetchCheckpoint(workDir),
+        // Only a training that begins needs them.
+        pretrainedFile:
+          classifier.weights === null || checkpointFile !== null
+            ? null
+            : await fetchPretrained(deps.store, classifier.weights, {
+                dir: join(workDir, 'pretrained'),
+                maxBytes: maxWeightFileBytes(planNetwork({ ...classifier, classes: 2 }, inputSize)),
+              }),
+        checkpointFile,
         untilEpoch,
       };
       const onEvent = async (event: EngineEvent): Promise<void> => {
@@ -166,8 +175,8 @@ export async function trainClassifierSegment(
         beat,
         onEvent,
       });
-      const { parameters, finished } = output;
-      await training.move({ ...training.state(), parameters, finished, images: output.images });
+      const { parameters, finished, pretrained } = output;
+      await training.move({ ...training.state(), parameters, finished, pretrained, images: output.images });
     });
   const { epoch, finished, history } = training.state();
   const interrupted = !isOver();
@@ -202,6 +211,7 @@ async function runTraining<T extends 'trainGenerator' | 'trainClassifier'>(
     labels: activityLabels(),
     onEvent: async (event) => {
       if (event.type === 'progress') options.beat(event);
+      if (event.type === 'notice') Context.current().log[event.level](event.text, activityLabels());
       await options.onEvent(event);
     },
   });
@@ -212,11 +222,4 @@ async function fetchPerClass(
   { negative, positive }: PerClass<readonly ShardRef[]>,
 ): Promise<PerClass<LocalShard[]>> {
   return { negative: await fetchShards(deps, negative), positive: await fetchShards(deps, positive) };
-}
-
-/** Pretrained weights are an object of the bucket that the study file names by key. */
-async function fetchPretrained({ store }: LocalDeps, key: string, workDir: string): Promise<string> {
-  const file = join(workDir, 'pretrained.safetensors');
-  await writeFile(file, await store.get(key));
-  return file;
 }

@@ -1,5 +1,13 @@
 import type { ClassifierConfig, GeneratorConfig, Study } from './study.ts';
-import type { ClassSide, EpochRecord, Fingerprint, PerClass, SnapshotMetric, TickRecord } from './manifests.ts';
+import type {
+  ClassSide,
+  EpochRecord,
+  Fingerprint,
+  PerClass,
+  PretrainedWeights,
+  SnapshotMetric,
+  TickRecord,
+} from './manifests.ts';
 
 /**
  * What a gpu worker asks its engine process to do. All large things are files in a work directory that the worker owns:
@@ -70,6 +78,7 @@ export interface TrainClassifierOutput {
   /** True when the last epoch was reached or early stopping ended the training. */
   readonly finished: boolean;
   readonly parameters: number;
+  readonly pretrained: PretrainedWeights | null;
   readonly images: Readonly<Record<'train' | 'validation', PerClass<number>>>;
 }
 
@@ -155,7 +164,14 @@ export interface EngineProgress {
   readonly total: number;
 }
 
-export type EngineEvent = EngineProgress | GeneratorCheckpointEvent | ClassifierCheckpointEvent;
+/** Something for the log of the worker that a person should read. */
+export interface EngineNotice {
+  readonly type: 'notice';
+  readonly level: 'info' | 'warn';
+  readonly text: string;
+}
+
+export type EngineEvent = EngineProgress | EngineNotice | GeneratorCheckpointEvent | ClassifierCheckpointEvent;
 
 /** What a training or long task is given besides its input. */
 export interface EngineContext {

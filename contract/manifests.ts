@@ -106,13 +106,23 @@ export interface EpochRecord {
   readonly validationAuc: number;
 }
 
+/** Where the first weights of a training came from. */
+export interface PretrainedWeights {
+  readonly format: 'keras-h5' | 'tfjs-layers' | 'safetensors';
+  /** Of the file; of `model.json` where the weights lie in shards. */
+  readonly sha256: string;
+  /** What the file is when its MD5 is one that Keras publishes; null for any other file. */
+  readonly official: string | null;
+}
+
 export interface ClassifierManifest {
   readonly kind: 'classifier';
   readonly variant: ClassifierVariant;
   readonly config: ClassifierConfig;
   readonly inputSize: number;
   readonly parameters: number;
-  readonly pretrained: boolean;
+  /** Null when training began with random weights. */
+  readonly pretrained: PretrainedWeights | null;
   readonly images: Readonly<Record<'train' | 'validation', PerClass<number>>>;
   readonly weights: BlobRef;
   readonly history: readonly EpochRecord[];

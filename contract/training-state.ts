@@ -71,6 +71,14 @@ export const classifierStateSchema = z.strictObject({
   ),
   finished: z.boolean(),
   parameters: z.number().nullable(),
+  pretrained: z
+    .strictObject({
+      format: z.enum(['keras-h5', 'tfjs-layers', 'safetensors']),
+      sha256: z.string(),
+      official: z.string().nullable(),
+    })
+    .nullable()
+    .default(null),
   images: z.strictObject({ train: perClass, validation: perClass }).nullable(),
 });
 export type ClassifierState = Readonly<z.output<typeof classifierStateSchema>>;
@@ -103,5 +111,6 @@ export const newClassifierState: ClassifierState = {
   history: [],
   finished: false,
   parameters: null,
+  pretrained: null,
   images: null,
 };

@@ -1,10 +1,11 @@
 import { canonicalJson } from '../../contract/canonical-json.ts';
-import type { EpochRecord } from '../../contract/manifests.ts';
+import type { EpochRecord, PretrainedWeights } from '../../contract/manifests.ts';
 import { WeightsError } from '../errors.ts';
 import { readTensorFile, writeTensorFile } from '../engine/tensor-file.ts';
 import { tf } from '../engine/tf.ts';
 import type { Model } from './model.ts';
 import type { ScheduleState } from './schedule.ts';
+import { storedWeights } from './weight-file.ts';
 import { assignWeights, firstOf, takeWeights, weightTensors, type WeightValues } from './weights.ts';
 
 /**
@@ -22,6 +23,8 @@ export interface TrainingState {
   readonly lossSum: number;
   readonly schedule: ScheduleState;
   readonly history: readonly EpochRecord[];
+  /** What the training began with; null for random weights. */
+  readonly pretrained: PretrainedWeights | null;
 }
 
 /** What two checkpoints must share to be of one training; flat, JSON-plain. */
@@ -71,10 +74,9 @@ export async function readCheckpoint(
       `${file} is no classifier checkpoint of version 1: its format is ${metadata.format ?? 'missing'}, version ${metadata.formatVersion ?? 'missing'}`,
     );
   checkIdentity(file, identity, metadata.identity);
-  const under = (prefix: string): typeof tensors =>
-    new Map(
-      [...tensors].filter(([name]) => name.startsWith(prefix)).map(([name, t]) => [name.slice(prefix.length), t]),
-    );
+  const stored = storedWeights(tensors);
+  const under = (prefix: string): typeof stored =>
+    new Map([...stored].filter(([name]) => name.startsWith(prefix)).map(([name, t]) => [name.slice(prefix.length), t]));
   const weights = takeWeights(under('weights/'), model.plan.variables, { file });
   const moments = takeWeights(
     under('adam/'),

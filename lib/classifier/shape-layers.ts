@@ -109,6 +109,10 @@ export function planNetwork(architecture: Architecture, inputSize: number): Netw
   return { variables, features: lastOf(features), parameters, outputs };
 }
 
+/** Bytes that a file with weights of this network may have: with optimiser slots, another head, and a topology. */
+export const maxWeightFileBytes = ({ parameters }: Pick<NetworkPlan, 'parameters'>): number =>
+  4 * 4 * parameters + 64 * 2 ** 20;
+
 /**
  * Names of the variables that the optimiser moves. `nakata` (evaluation.md 1.6) keeps every convolution before the last
  * block's projection, but trains all shifts of the normalisation, which run on batch statistics. Frozen normalisation

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { EngineContext, EnginePhase, TrainClassifierOutput, TrainClassifierTask } from '../../contract/engine.ts';
-import type { EpochRecord } from '../../contract/manifests.ts';
+import type { EpochRecord, PretrainedWeights } from '../../contract/manifests.ts';
 import { loadEngine } from '../engine/backend.ts';
 import { encodeEventFile } from '../tensorboard/event-file.ts';
 import { readCheckpoint, writeCheckpoint, type TrainingState } from './checkpoint.ts';
@@ -38,7 +38,7 @@ export async function trainClassifier(
   const sets = await loadTrainingSets(task);
   const training = createTraining(task, context.settings, sets);
   try {
-    let progress = await begin(training);
+    let progress = await begin(training, context);
     await report(context, 'trace', 0, 1);
     while (!isFinished(training, progress.state) && progress.state.epoch < task.untilEpoch) {
       const from = progress.state;
@@ -52,6 +52,7 @@ export async function trainClassifier(
       epoch: progress.state.epoch,
       finished: isFinished(training, progress.state),
       parameters: training.model.plan.parameters,
+      pretrained: progress.state.pretrained,
       images: { train: sets.train.counts, validation: sets.validation.counts },
     };
   } finally {
@@ -59,14 +60,24 @@ export async function trainClassifier(
   }
 }
 
-async function begin({ task, model, parts }: Training): Promise<Progress> {
+async function begin({ task, model, parts }: Training, context: EngineContext): Promise<Progress> {
   if (task.checkpointFile !== null) {
     const { state, best } = await readCheckpoint(task.checkpointFile, parts);
     return { state, best: best ?? bestSoFar(task, state, () => copyWeights(model)) };
   }
-  if (task.pretrainedFile !== null) await loadPretrainedTrunk(model, task.pretrainedFile);
+  const pretrained = task.pretrainedFile === null ? null : await loadPretrainedTrunk(model, task.pretrainedFile);
+  await context.emit({ type: 'notice', level: pretrained?.official ? 'info' : 'warn', text: origin(pretrained) });
   const schedule = startSchedule(task.config.learningRate);
-  return { state: { epoch: 0, position: 0, lossSum: 0, schedule, history: [] }, best: null };
+  return { state: { epoch: 0, position: 0, lossSum: 0, schedule, history: [], pretrained }, best: null };
+}
+
+function origin(pretrained: PretrainedWeights | null): string {
+  if (pretrained === null)
+    return 'the classifier starts from random weights: no classifier.weights were given, so expect less than published figures';
+  const { format, sha256, official } = pretrained;
+  if (official !== null) return `the classifier starts from ${official}`;
+  const md5 = format === 'keras-h5' ? ', whose MD5 is that of no file that Keras publishes' : '';
+  return `the classifier starts from the ${format} file with sha256 ${sha256}${md5}; what it was trained on is for you to know`;
 }
 
 /** The current weights where they are the best ones: right after the best epoch. */
@@ -128,7 +139,8 @@ function endEpoch(
     validationAccuracy: validation.accuracy,
     validationAuc: validation.auc,
   };
-  const next = { epoch, position: 0, lossSum: 0, schedule, history: [...state.history, record] };
+  const { pretrained } = state;
+  const next = { epoch, position: 0, lossSum: 0, schedule, history: [...state.history, record], pretrained };
   return { state: next, best: bestSoFar(task, next, () => copyWeights(model)) ?? best };
 }
 

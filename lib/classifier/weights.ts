@@ -1,10 +1,13 @@
 import { canonicalJson } from '../../contract/canonical-json.ts';
+import type { PretrainedWeights } from '../../contract/manifests.ts';
 import { WeightsError } from '../errors.ts';
 import { readTensorFile, writeTensorFile } from '../engine/tensor-file.ts';
 import { tf } from '../engine/tf.ts';
+import type { StoredWeight } from './keras-names.ts';
 import type { Model, ModelOptions } from './model.ts';
 import { headLayers } from './network.ts';
-import { sizeOf } from './shape-layers.ts';
+import { maxWeightFileBytes } from './shape-layers.ts';
+import { storedWeights, withWeightFile } from './weight-file.ts';
 
 /**
  * Weight files: every variable of the network under its Keras name (kernels HWIO, as Keras stores them), moving statistics
@@ -13,8 +16,6 @@ import { sizeOf } from './shape-layers.ts';
 
 /** Values of all variables, by Keras name. */
 export type WeightValues = ReadonlyMap<string, Float32Array>;
-
-type FileTensors = Awaited<ReturnType<typeof readTensorFile>>['tensors'];
 
 const format = 'echoforge-classifier';
 
@@ -62,20 +63,18 @@ export function firstOf(differences: readonly string[], limit = 5): string {
  * `ignore` accepts its name, not expected. Nothing is assigned before all of it is checked.
  */
 export function takeWeights(
-  tensors: FileTensors,
+  tensors: ReadonlyMap<string, StoredWeight>,
   expected: readonly { readonly name: string; readonly shape: readonly number[] }[],
   options: { readonly file: string; readonly ignore?: (name: string) => boolean },
 ): Map<string, Float32Array> {
   const { file, ignore = () => false } = options;
   const differences: string[] = [];
-  const taken = new Map<string, Float32Array>();
   for (const { name, shape } of expected) {
     const tensor = tensors.get(name);
     if (tensor === undefined) differences.push(`${name} is missing`);
-    else if (tensor.shape.join() !== shape.join() || tensor.values.length !== sizeOf(shape))
+    else if (tensor.shape.join() !== shape.join())
       differences.push(`${name} has shape [${tensor.shape.join(', ')}], expected [${shape.join(', ')}]`);
-    else if (!(tensor.values instanceof Float32Array)) differences.push(`${name} is ${tensor.dtype}, expected float32`);
-    else taken.set(name, tensor.values);
+    else if (tensor.dtype !== 'float32') differences.push(`${name} is ${tensor.dtype}, expected float32`);
   }
   const known = new Set(expected.map(({ name }) => name));
   for (const name of tensors.keys()) if (!known.has(name) && !ignore(name)) differences.push(`${name} is not expected`);
@@ -83,7 +82,8 @@ export function takeWeights(
     throw new WeightsError(
       `${file} does not fit this classifier: ${firstOf(differences)}; give weights of the same network`,
     );
-  return taken;
+  // Only now is anything allocated, and only what the network itself asks for.
+  return new Map(expected.map(({ name }) => [name, tensors.get(name)?.read() ?? new Float32Array()]));
 }
 
 /** Sets variables by Keras name; the values were checked by takeWeights. */
@@ -106,16 +106,39 @@ export async function readWeights(
     .filter(([key, value]) => metadata[key] !== value)
     .map(([key, value]) => `${key} is ${metadata[key] ?? 'missing'}, expected ${value}`);
   if (differences.length > 0) throw new WeightsError(`${file} is of another classifier: ${firstOf(differences)}`);
-  return takeWeights(tensors, expected, { file });
+  return takeWeights(storedWeights(tensors), expected, { file });
 }
 
 /**
- * Starts the trunk from a pretrained file; the head keeps its initial values. Size, scaling and head of the file's network may
- * differ, its trunk may not: WeightsError names the first differences.
+ * Starts the trunk from a pretrained file of any known form (weight-file.ts); the head keeps its initial values. Size, scaling
+ * and head of the file's network may differ, its trunk may not: WeightsError names the first differences, and nothing is
+ * assigned. Returns what the file is.
  */
-export async function loadPretrainedTrunk(model: Model, file: string): Promise<void> {
-  const { tensors } = await readTensorFile(file);
+export async function loadPretrainedTrunk(model: Model, file: string): Promise<PretrainedWeights> {
   const isHead = (name: string): boolean => headLayers.includes(name.slice(0, name.indexOf('/')));
   const expected = model.plan.variables.filter(({ name }) => !isHead(name));
-  assignWeights(model, takeWeights(tensors, expected, { file, ignore: isHead }));
+  return await withWeightFile(file, { maxBytes: maxWeightFileBytes(model.plan) }, (weights, source) => {
+    const dense = denseLayers(weights);
+    const ignore = (name: string): boolean => isHead(name) || dense.has(name.slice(0, name.lastIndexOf('/')));
+    const taken = takeWeights(weights, expected, { file, ignore });
+    refuseBadValues(taken, file);
+    assignWeights(model, taken);
+    return source;
+  });
+}
+
+/** Fully connected layers of any name belong to the head of the file's network. */
+function denseLayers(weights: ReadonlyMap<string, StoredWeight>): Set<string> {
+  const kernels = [...weights].filter(([name, { shape }]) => name.endsWith('/kernel') && shape.length === 2);
+  return new Set(kernels.map(([name]) => name.slice(0, name.lastIndexOf('/'))));
+}
+
+function refuseBadValues(values: WeightValues, file: string): void {
+  const bad: string[] = [];
+  for (const [name, weight] of values) {
+    const least = name.endsWith('/moving_variance') ? 0 : Number.NEGATIVE_INFINITY;
+    const index = weight.findIndex((value) => !Number.isFinite(value) || value < least);
+    if (index >= 0) bad.push(`${name}[${index}] is ${weight[index] ?? ''}`);
+  }
+  if (bad.length > 0) throw new WeightsError(`${file} holds values that no trained network has: ${firstOf(bad)}`);
 }

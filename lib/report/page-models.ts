@@ -94,6 +94,14 @@ function classifierColumn(manifest: ClassifierManifest | null, side: 'train' | '
   return `${formatCount(negative)} + ${formatCount(positive)}`;
 }
 
+function originOf({ pretrained }: ClassifierManifest): string {
+  if (pretrained === null) return 'from random initial weights';
+  const { format, sha256, official } = pretrained;
+  return official === null
+    ? `from supplied weights (${format}, sha256 ${sha256}; no file that Keras publishes)`
+    : `from ${official}`;
+}
+
 /** Both trainings of the same network. */
 export function classifiersSection({ classifiers, study }: ReportInputs): SafeHtml {
   const both = [classifiers.real, classifiers.synthetic];
@@ -105,7 +113,7 @@ export function classifiersSection({ classifiers, study }: ReportInputs): SafeHt
   return section(
     'classifiers',
     'Classifiers',
-    markup`<p>InceptionResNetV2 with ${formatCount(real.parameters)} parameters, ${real.inputSize} px input, ${real.pretrained ? 'from pretrained weights' : 'from random initial weights'}; the same network, settings and schedule for both.</p>`,
+    markup`<p>InceptionResNetV2 with ${formatCount(real.parameters)} parameters, ${real.inputSize} px input, ${originOf(real)}; the same network, settings and schedule for both.</p>`,
     table({
       label: 'Classifiers',
       head: ['', 'Trained on real images', 'Trained on synthetic images'],

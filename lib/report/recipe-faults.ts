@@ -77,7 +77,7 @@ const easyImages: Judge = () => ({
 });
 
 const randomTrunk: Judge = ({ study, classifiers }) => {
-  const present = study.classifier.freeze !== 'none' && !classifiers.real.pretrained;
+  const present = study.classifier.freeze !== 'none' && classifiers.real.pretrained === null;
   return {
     present,
     detail: present

@@ -27,10 +27,17 @@ const caution = (text: string): Warning => ({ level: 'caution', text });
 function warnOfRecipe(inputs: ReportInputs): readonly Warning[] {
   const { study, classifiers } = inputs;
   const warnings: Warning[] = [];
-  if (study.classifier.freeze !== 'none' && !classifiers.real.pretrained)
+  const { freeze, bn } = study.classifier;
+  if (classifiers.real.pretrained === null && (freeze !== 'none' || bn === 'frozen'))
     warnings.push(
       serious(
         'Random trunk: no pretrained weights were supplied, so most layers of both classifiers stayed frozen at random initial values. This is not the published recipe; its figures say little about it.',
+      ),
+    );
+  else if (classifiers.real.pretrained === null)
+    warnings.push(
+      caution(
+        'Both classifiers were trained from scratch: no pretrained weights were supplied. On small sets this costs accuracy, and published figures, which start from ImageNet weights, are no measure for these.',
       ),
     );
   if (study.preset !== 'nakata') return warnings;

@@ -122,7 +122,7 @@ function fakeClassifier(study: Study, variant: 'real' | 'synthetic', train: numb
     config: study.classifier,
     inputSize: 96,
     parameters: 55_912_674,
-    pretrained: false,
+    pretrained: null,
     images: { train: perClass(() => train), validation: perClass(() => Math.round(train / 5)) },
     weights: fakeBlob(`weights-${variant}`),
     history,

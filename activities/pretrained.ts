@@ -1,0 +1,53 @@
+import { createWriteStream } from 'node:fs';
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { isWeightsKeyOf } from '../contract/keys.ts';
+import { ConfigurationError, WeightsError } from '../lib/errors.ts';
+import { maxManifestBytes, parseTfjsManifest, shardsOf } from '../lib/classifier/tfjs-layers.ts';
+import { weightFormat } from '../lib/classifier/weight-format.ts';
+import { hashFile } from '../lib/storage/blobs.ts';
+import type { ObjectStore } from '../lib/storage/object-store.ts';
+
+/**
+ * Pretrained weights are an object of the bucket that the study file names by key; the shards of a TensorFlow.js model lie
+ * beside its `model.json`. Returns the local file in `dir`, which is theirs alone. Nothing larger than `maxBytes` in all is fetched.
+ * @throws ConfigurationError when there is no such object, WeightsError when it is too large or not what its key says
+ */
+export async function fetchPretrained(
+  store: ObjectStore,
+  key: string,
+  { dir, maxBytes }: { readonly dir: string; readonly maxBytes: number },
+): Promise<string> {
+  await mkdir(dir, { recursive: true });
+  const file = join(dir, 'weights');
+  let left = maxBytes - (await download(store, key, { file, maxBytes }));
+  const { sha256 } = await hashFile(file);
+  if (isWeightsKeyOf(key, sha256) === false)
+    throw new WeightsError(`${key} was changed after its import: its sha256 is ${sha256}; import the weights again`);
+  if ((await weightFormat(file)) !== 'tfjs-layers') return file;
+  const { size } = await stat(file);
+  if (size > maxManifestBytes) throw new WeightsError(`${key} has ${size} bytes, too many for a model.json`);
+  for (const name of shardsOf(parseTfjsManifest(await readFile(file, 'utf8'), key))) {
+    if (name === basename(file)) throw new WeightsError(`${key} names a shard "${name}", a name that is taken`);
+    const shard = key.slice(0, key.lastIndexOf('/') + 1) + name;
+    left -= await download(store, shard, { file: join(dir, name), maxBytes: left });
+  }
+  return file;
+}
+
+async function download(
+  store: ObjectStore,
+  key: string,
+  { file, maxBytes }: { readonly file: string; readonly maxBytes: number },
+): Promise<number> {
+  const found = await store.head(key);
+  if (found === null)
+    throw new ConfigurationError(
+      `classifier.weights needs ${key}, which is not in the store; bring it in with: echoforge import-weights FILE`,
+    );
+  if (found.bytes > maxBytes)
+    throw new WeightsError(`${key} has ${found.bytes} bytes, weights of this network at most ${maxBytes}`);
+  await pipeline(await store.getStream(key), createWriteStream(file));
+  return found.bytes;
+}

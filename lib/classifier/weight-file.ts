@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import type { PretrainedWeights } from '../../contract/manifests.ts';
+import { WeightsError } from '../errors.ts';
+import { readTensorFile } from '../engine/tensor-file.ts';
+import { readKerasH5 } from './keras-h5.ts';
+import type { StoredWeight } from './keras-names.ts';
+import { readTfjsWeights } from './tfjs-layers.ts';
+import { weightFormat } from './weight-format.ts';
+
+/** Weights of InceptionResNetV2 in whatever form they come; the form is told by the content, never by the name. */
+
+/** MD5 of the files that Keras itself publishes (evaluation.md 1.4). */
+const officialFiles: ReadonlyMap<string, string> = new Map([
+  ['e693bd0210a403b3192acc6073ad2e96', "Keras' ImageNet weights with top"],
+  ['d19885ff4a710c122648d3b5c3b684e4', "Keras' ImageNet weights without top"],
+]);
+
+/**
+ * Opens `file` and hands its weights, by creation name (`conv2d_1/kernel`), to `use`; they can be read until it returns.
+ * @throws WeightsError when it is none of the known forms, is damaged, or is larger than `maxBytes`
+ */
+export async function withWeightFile<T>(
+  file: string,
+  { maxBytes }: { readonly maxBytes: number },
+  use: (weights: ReadonlyMap<string, StoredWeight>, source: PretrainedWeights) => T,
+): Promise<T> {
+  const { size } = await stat(file);
+  if (size > maxBytes)
+    throw new WeightsError(`${file} has ${size} bytes, more than weights of this network can have (${maxBytes})`);
+  const format = await weightFormat(file);
+  const { sha256, md5 } = await hashes(file);
+  const source = { format, sha256, official: format === 'keras-h5' ? (officialFiles.get(md5) ?? null) : null };
+  switch (format) {
+    case 'keras-h5':
+      return await readKerasH5(await readFile(file), file, (weights) => use(weights, source));
+    case 'tfjs-layers':
+      return use(await readTfjsWeights(file, { maxBytes }), source);
+    case 'safetensors':
+      return use(storedWeights((await readTensorFile(file)).tensors), source);
+  }
+}
+
+/** Tensors of a file of our own as weights. */
+export function storedWeights(
+  tensors: Awaited<ReturnType<typeof readTensorFile>>['tensors'],
+): Map<string, StoredWeight> {
+  return new Map(
+    [...tensors].map(([name, { shape, dtype, values }]) => {
+      const read = (): Float32Array => (values instanceof Float32Array ? values : new Float32Array());
+      return [name, { shape, dtype, read }];
+    }),
+  );
+}
+
+async function hashes(file: string): Promise<{ sha256: string; md5: string }> {
+  const sha256 = createHash('sha256');
+  const md5 = createHash('md5');
+  // A file stream without encoding yields buffers.
+  for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
+    sha256.update(chunk);
+    md5.update(chunk);
+  }
+  return { sha256: sha256.digest('hex'), md5: md5.digest('hex') };
+}
