@@ -1,12 +1,10 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { isWeightsKeyOf } from '../contract/keys.ts';
 import { ConfigurationError, WeightsError } from '../lib/errors.ts';
-import { maxManifestBytes, parseTfjsManifest, shardsOf } from '../lib/classifier/tfjs-layers.ts';
-import { weightFormat } from '../lib/classifier/weight-format.ts';
-import { hashFile } from '../lib/storage/blobs.ts';
+import { identifyWeights, shardsBeside } from '../lib/classifier/weight-format.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 
 /**
@@ -22,17 +20,14 @@ export async function fetchPretrained(
   await mkdir(dir, { recursive: true });
   const file = join(dir, 'weights');
   let left = maxBytes - (await download(store, key, { file, maxBytes }));
-  const { sha256 } = await hashFile(file);
-  if (isWeightsKeyOf(key, sha256) === false)
-    throw new WeightsError(`${key} was changed after its import: its sha256 is ${sha256}; import the weights again`);
-  if ((await weightFormat(file)) !== 'tfjs-layers') return file;
-  const { size } = await stat(file);
-  if (size > maxManifestBytes) throw new WeightsError(`${key} has ${size} bytes, too many for a model.json`);
-  for (const name of shardsOf(parseTfjsManifest(await readFile(file, 'utf8'), key))) {
+  for (const name of await shardsBeside(file)) {
     if (name === basename(file)) throw new WeightsError(`${key} names a shard "${name}", a name that is taken`);
     const shard = key.slice(0, key.lastIndexOf('/') + 1) + name;
     left -= await download(store, shard, { file: join(dir, name), maxBytes: left });
   }
+  const { sha256 } = await identifyWeights(file);
+  if (isWeightsKeyOf(key, sha256) === false)
+    throw new WeightsError(`${key} was changed after its import: its sha256 is ${sha256}; import the weights again`);
   return file;
 }
 

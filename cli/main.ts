@@ -5,6 +5,7 @@ import { cleanStudy } from './clean.ts';
 import { exportReport, exportStudy, exportTensorboard } from './export.ts';
 import { importFolder, uploadPrefix } from './import.ts';
 import { loadLocalEnvironment } from './local-environment.ts';
+import { exportWeights, importWeights, oneOf } from './weights.ts';
 
 /**
  * The small `echoforge` command: brings images in and results out. Studies are started, watched and steered with the
@@ -39,6 +40,32 @@ program
   .description('unpack everything that a finished study made: report, images, weights, predictions, manifests')
   .action(async (studyId: string, { out }: { out: string }) =>
     exportStudy({ store: await store(), studyId, out, say }),
+  );
+
+program
+  .command('import-weights')
+  .argument('<file>', 'Keras .h5, model.json of TensorFlow.js with its shards beside it, or safetensors')
+  .description('store pretrained weights of InceptionResNetV2; prints the key for `classifier.weights`')
+  .action(async (file: string) => {
+    await importWeights({ store: await store(), file, say });
+  });
+
+program
+  .command('export-weights')
+  .argument('<studyId>')
+  .requiredOption('--out <file>', 'file to write')
+  .option('--variant <variant>', 'real or synthetic', 'real')
+  .option('--format <format>', 'h5 (for Keras) or safetensors', 'h5')
+  .description('write a trained classifier for use elsewhere')
+  .action(async (studyId: string, { out, variant, format }: { out: string; variant: string; format: string }) =>
+    exportWeights({
+      store: await store(),
+      studyId,
+      out,
+      variant: oneOf(variant, ['real', 'synthetic'], '--variant'),
+      format: oneOf(format, ['h5', 'safetensors'], '--format'),
+      say,
+    }),
   );
 
 program

@@ -109,7 +109,7 @@ export interface EpochRecord {
 /** Where the first weights of a training came from. */
 export interface PretrainedWeights {
   readonly format: 'keras-h5' | 'tfjs-layers' | 'safetensors';
-  /** Of the file; of `model.json` where the weights lie in shards. */
+  /** Of the file; of the list of hashes of `model.json` and its shards where there are any. */
   readonly sha256: string;
   /** What the file is when its MD5 is one that Keras publishes; null for any other file. */
   readonly official: string | null;

@@ -82,7 +82,10 @@ const classifierSchema = z.strictObject({
       'batch normalisation while training: by the statistics of the batch, or by the moving statistics of `weights`, which with the shifts stay as they are. Default: batch',
     ),
   freeze: z.enum(['none', 'nakata']).describe('layers kept at their initial weights. Default: none'),
-  weights: z.string().nullable().describe('object key of pretrained weights; null trains from scratch. Default: null'),
+  weights: z
+    .string()
+    .nullable()
+    .describe('object key of pretrained weights (echoforge import-weights); null trains from scratch. Default: null'),
   allowRandomTrunk: z.boolean().describe('permit freezing without pretrained weights. Default: false'),
 });
 

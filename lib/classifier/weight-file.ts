@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import type { PretrainedWeights } from '../../contract/manifests.ts';
 import { WeightsError } from '../errors.ts';
@@ -7,7 +5,7 @@ import { readTensorFile } from '../engine/tensor-file.ts';
 import { readKerasH5 } from './keras-h5.ts';
 import type { StoredWeight } from './keras-names.ts';
 import { readTfjsWeights } from './tfjs-layers.ts';
-import { weightFormat } from './weight-format.ts';
+import { identifyWeights } from './weight-format.ts';
 
 /** Weights of InceptionResNetV2 in whatever form they come; the form is told by the content, never by the name. */
 
@@ -29,8 +27,7 @@ export async function withWeightFile<T>(
   const { size } = await stat(file);
   if (size > maxBytes)
     throw new WeightsError(`${file} has ${size} bytes, more than weights of this network can have (${maxBytes})`);
-  const format = await weightFormat(file);
-  const { sha256, md5 } = await hashes(file);
+  const { format, sha256, md5 } = await identifyWeights(file);
   const source = { format, sha256, official: format === 'keras-h5' ? (officialFiles.get(md5) ?? null) : null };
   switch (format) {
     case 'keras-h5':
@@ -52,15 +49,4 @@ export function storedWeights(
       return [name, { shape, dtype, read }];
     }),
   );
-}
-
-async function hashes(file: string): Promise<{ sha256: string; md5: string }> {
-  const sha256 = createHash('sha256');
-  const md5 = createHash('md5');
-  // A file stream without encoding yields buffers.
-  for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
-    sha256.update(chunk);
-    md5.update(chunk);
-  }
-  return { sha256: sha256.digest('hex'), md5: md5.digest('hex') };
 }
