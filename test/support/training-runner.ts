@@ -46,6 +46,7 @@ export async function recordInto(
       if (stopWhen(event)) stop.abort();
       return;
     }
+    if (event.type === 'notice') return;
     checkpoints.push(event);
     await take(event);
   };
