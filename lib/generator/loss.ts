@@ -59,8 +59,14 @@ export function trainingStyles(
   shape: NetworkShape,
   draws: LatentDraws,
 ): { readonly w: tf.Tensor2D; readonly ws: tf.Tensor2D[] } {
-  const w = mapping(g, shape, draws.z, draws.labels);
-  const towardsSecond = tf.sub(mapping(g, shape, draws.zMix, draws.labels), w);
+  const { z, zMix, labels } = draws;
+  // Both latents in one pass: its matrices are read once.
+  const twice = labels && tf.concat([labels, labels]);
+  const [w, second] = tf.split<tf.Tensor2D>(mapping(g, shape, tf.concat([z, zMix]), twice), 2) as [
+    tf.Tensor2D,
+    tf.Tensor2D,
+  ]; // halves
+  const towardsSecond = tf.sub(second, w);
   const masks = tf.split<tf.Tensor2D>(draws.mix, styleCount(shape), 1); // [N, 1] each
   return { w, ws: masks.map((mask) => tf.add(w, tf.mul(towardsSecond, mask))) };
 }
@@ -82,19 +88,42 @@ export function gLogisticNonSaturating(
   return { loss: tf.mean<tf.Scalar>(softplus(tf.neg(scores))), w };
 }
 
+/** As many reals as fakes, [N, R, R, channels], with their classes where the networks are conditional. */
+interface Judged {
+  readonly reals: tf.Tensor4D;
+  readonly fakes: tf.Tensor4D;
+  readonly realLabels?: tf.Tensor2D;
+  readonly fakeLabels?: tf.Tensor2D;
+}
+
+/** [N, ...] and [N, ...] -> [2N, ...]: a0, b0, a1, b1, ... */
+function interleave<T extends tf.Tensor>(a: T, b: T): T {
+  return tf.reshape(tf.stack([a, b], 1), [-1, ...a.shape.slice(1)]) as T; // the rank of both
+}
+
+/**
+ * Scores of reals and fakes, [N, 1] each, in one pass where that changes nothing: with real i beside fake i, image j belongs to
+ * stddev group j mod (2N / 4), so that a group holds only reals or only fakes, the same ones as in two passes.
+ */
+function scoreBoth(
+  { d, shape }: { readonly d: Weights; readonly shape: NetworkShape },
+  { reals, fakes, realLabels, fakeLabels }: Judged,
+): { readonly real: tf.Tensor2D; readonly fake: tf.Tensor2D } {
+  const [images] = reals.shape;
+  if (images % 4 !== 0)
+    return { real: discriminator(d, shape, reals, realLabels), fake: discriminator(d, shape, fakes, fakeLabels) };
+  const labels = realLabels && fakeLabels && interleave(realLabels, fakeLabels);
+  const scores = tf.reshape(discriminator(d, shape, interleave(reals, fakes), labels), [images, 2]);
+  const [real, fake] = tf.split<tf.Tensor2D>(scores, 2, 1) as [tf.Tensor2D, tf.Tensor2D]; // columns
+  return { real, fake };
+}
+
 /** D: softplus(D(fake)) + softplus(-D(real)). */
 export function dLogistic(
   networks: { readonly d: Weights; readonly shape: NetworkShape },
-  images: {
-    readonly reals: tf.Tensor4D;
-    readonly fakes: tf.Tensor4D;
-    readonly realLabels?: tf.Tensor2D;
-    readonly fakeLabels?: tf.Tensor2D;
-  },
+  images: Judged,
 ): { readonly loss: tf.Scalar; readonly scoresReal: tf.Scalar; readonly scoresFake: tf.Scalar } {
-  const { d, shape } = networks;
-  const real = discriminator(d, shape, images.reals, images.realLabels);
-  const fake = discriminator(d, shape, images.fakes, images.fakeLabels);
+  const { real, fake } = scoreBoth(networks, images);
   const loss = tf.add<tf.Scalar>(tf.mean<tf.Scalar>(softplus(fake)), tf.mean<tf.Scalar>(softplus(tf.neg(real))));
   return { loss, scoresReal: tf.mean<tf.Scalar>(real), scoresFake: tf.mean<tf.Scalar>(fake) };
 }
