@@ -1,3 +1,4 @@
+import { nativeBackend, type NativeBackend } from '../engine/native-backend.ts';
 import { tf } from '../engine/tf.ts';
 
 /**
@@ -42,23 +43,8 @@ export function batchNormReluReference(x: tf.Tensor4D, beta: tf.Tensor1D): Norma
   return { y, mean, variance };
 }
 
-/** The part of the tfjs-node backend through which operations without a tfjs kernel are reached. */
-interface NativeBackend {
-  readonly binding: Readonly<
-    Record<`TF_${'ATTR_FLOAT' | 'ATTR_STRING' | 'ATTR_BOOL' | 'ATTR_TYPE' | 'FLOAT'}`, number>
-  >;
-  executeSingleOutput(name: string, attributes: readonly object[], inputs: readonly tf.Tensor[]): tf.Tensor;
-  executeMultipleOutputs(
-    name: string,
-    attributes: readonly object[],
-    inputs: readonly tf.Tensor[],
-    outputs: number,
-  ): tf.Tensor[];
-}
-
-/** The same by FusedBatchNormV3 and its gradient: two operations forward and two backward. Backend `tensorflow` only. */
-export function batchNormReluNative(x: tf.Tensor4D, beta: tf.Tensor1D): NormalisedBatch {
-  const backend = tf.backend() as unknown as NativeBackend; // batchNormRelu checked the backend's name
+/** The same by FusedBatchNormV3 and its gradient: two operations forward and two backward. */
+function batchNormReluNative(backend: NativeBackend, x: tf.Tensor4D, beta: tf.Tensor1D): NormalisedBatch {
   const { TF_ATTR_FLOAT, TF_ATTR_STRING, TF_ATTR_BOOL, TF_ATTR_TYPE, TF_FLOAT } = backend.binding;
   const type = { name: 'T', type: TF_ATTR_TYPE, value: TF_FLOAT };
   const attributes = [
@@ -110,7 +96,8 @@ function withGradient(args: {
 
 /** With the statistics of the batch itself: x [N, H, W, C], beta [C]. The caller updates the moving statistics. */
 export function batchNormRelu(x: tf.Tensor4D, beta: tf.Tensor1D): NormalisedBatch {
-  return tf.getBackend() === 'tensorflow' ? batchNormReluNative(x, beta) : batchNormReluReference(x, beta);
+  const backend = nativeBackend();
+  return backend === null ? batchNormReluReference(x, beta) : batchNormReluNative(backend, x, beta);
 }
 
 /** With fixed statistics: relu((x - mean) / sqrt(variance + epsilon) + beta). */

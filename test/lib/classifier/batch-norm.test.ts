@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { batchNormReluNative, batchNormReluReference } from '../../../lib/classifier/batch-norm.ts';
+import { batchNormRelu, batchNormReluReference } from '../../../lib/classifier/batch-norm.ts';
 import { loadEngine } from '../../../lib/engine/backend.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 
@@ -25,13 +25,13 @@ describe('batch normalisation with ReLU', () => {
     });
   it('gives the same values and gradients by the fused operations as by small ones', () => {
     const reference = evaluate(batchNormReluReference);
-    for (const [i, values] of evaluate(batchNormReluNative).entries())
+    for (const [i, values] of evaluate(batchNormRelu).entries())
       for (const [j, value] of values.entries())
         expect(Math.abs(value - (reference[i]?.[j] ?? NaN))).toBeLessThan(2e-5);
   });
   it('leaves no tensor behind', () => {
     const before = tf.memory().numTensors;
-    evaluate(batchNormReluNative);
+    evaluate(batchNormRelu);
     expect(tf.memory().numTensors).toBe(before);
   });
 });
