@@ -22,6 +22,7 @@ const outside = [
   '**/workers/**',
   '**/cli/**',
   '**/infra/**',
+  '**/bench/**',
   '**/test/**',
 ];
 const restrict = (files, patterns, allowTypes = false) => ({
@@ -89,6 +90,7 @@ export default tseslint.config(
     ['lib/*.ts', 'lib/tensorboard/**', 'lib/png-metadata/**'],
     [...outside, ...rooms.map((r) => `**/${r}/**`), '@tensorflow/*'],
   ),
+  restrict(['bench/**'], ['**/test/**', '**/workflows/**', '**/activities/**', '@temporalio/*']),
   restrict(['activities/**'], ['**/workflows/**', '**/workers/**', '**/cli/**', '@tensorflow/*']),
   {
     files: ['lib/**'],

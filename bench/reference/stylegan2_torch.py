@@ -136,11 +136,16 @@ def to_stored(name: str, x: Tensor) -> Tensor:
     return x
 
 
+def load_tensors(file: str) -> dict[str, Tensor]:
+    """All tensors of a safetensors file. (The package's own loader for PyTorch wants one more package.)"""
+    from safetensors.numpy import load_file
+
+    return {name: torch.from_numpy(x) for name, x in load_file(file).items()}
+
+
 def load_weights(file: str, prefix: str, specs: dict[str, tuple[tuple[int, ...], float]]) -> Weights:
     """Leaves of one network from a safetensors file; names and shapes must be exactly the expected ones."""
-    from safetensors.torch import load_file
-
-    stored = {name[len(prefix) :]: x for name, x in load_file(file).items() if name.startswith(prefix)}
+    stored = {name[len(prefix) :]: x for name, x in load_tensors(file).items() if name.startswith(prefix)}
     if set(stored) != set(specs):
         raise ValueError(f"{file} holds other variables of {prefix}: {sorted(set(stored) ^ set(specs))[:5]}")
     for name, (shape, _) in specs.items():
@@ -492,7 +497,7 @@ class Trainer:
         if update:
             self.pl_mean = moved.detach()
         self.finish(penalty * settings.g_interval, self.g, self.adam_g, update, draws)
-        return float(penalty)
+        return float(penalty.detach())
 
     def d_main(self, reals: Tensor, draws: Draws | None = None, update: bool = True) -> float:
         draws = draws or self.draw(self.settings.batch)
@@ -506,14 +511,14 @@ class Trainer:
         with self.autocast():
             penalty = d_r1(self.d, self.s, reals, self.settings.r1_gamma, ops=Fast)
         self.finish(penalty * self.settings.d_interval, self.d, self.adam_d, update, None)
-        return float(penalty)
+        return float(penalty.detach())
 
     def finish(self, loss: Tensor, weights: Weights, adam: LazyAdam, update: bool, draws: Draws | None) -> float:
         if update:
             adam.step(list(torch.autograd.grad(loss, list(weights.values()), allow_unused=True)))
             if draws is not None:
                 self.move_w_avg(draws)
-        return float(loss)
+        return float(loss.detach())
 
     @torch.no_grad()
     def ema(self, beta: float) -> None:

@@ -1,0 +1,1 @@
+export function referencePython(options?: { log?: (line: string) => void }): Promise<string>;
