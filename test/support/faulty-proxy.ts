@@ -6,6 +6,11 @@ export interface FaultyProxy {
   readonly endpoint: string;
   /** Stops passing on requests once `bytes` more have passed; `held` resolves then, `release` lets them go on. */
   readonly holdRequests: (bytes: number) => { readonly held: Promise<void>; readonly release: () => void };
+  /**
+   * The `nth` request from now on that begins with `start` is stopped: after `bytes` of it, or with Infinity whole, so that only
+   * its answer is held back. `held` resolves then; `release` lets it go on.
+   */
+  readonly holdRequest: (hold: HeldRequest) => { readonly held: Promise<void>; readonly release: () => void };
   /** The next request whose bytes contain `needle` reaches the server, but its answer is lost and the line breaks. */
   readonly loseAnswer: (needle: string) => void;
   /** Breaks the line each time another `bytes` of answers have passed, `times` times. */
@@ -13,6 +18,13 @@ export interface FaultyProxy {
   /** From now on requests are taken and never answered, until it is called with false. */
   readonly silence: (silent: boolean) => void;
   readonly close: () => Promise<void>;
+}
+
+export interface HeldRequest {
+  /** e.g. `PUT /bucket/key`. */
+  readonly start: string;
+  readonly nth: number;
+  readonly bytes: number;
 }
 
 export async function startProxy(target: string): Promise<FaultyProxy> {
@@ -32,13 +44,17 @@ export async function startProxy(target: string): Promise<FaultyProxy> {
       socket.on('error', end).on('close', end);
     }
     let losing = false;
+    let hold: OneRequest | null = null;
     client.on('data', (chunk) => {
       if (faults.silent) return;
       losing ||= faults.takeLoss(chunk);
-      faults.forward(chunk, client, upstream);
+      hold ??= faults.takeRequest(chunk);
+      if (hold) hold.request(chunk, client, upstream);
+      else faults.forward(chunk, client, upstream);
     });
     upstream.on('data', (chunk) => {
       if (faults.silent) return;
+      if (hold?.answer(chunk, client)) return;
       if (losing || faults.takeBreak(chunk.length)) end();
       else client.write(chunk);
     });
@@ -49,6 +65,11 @@ export async function startProxy(target: string): Promise<FaultyProxy> {
   return {
     endpoint: `http://127.0.0.1:${address.port}`,
     holdRequests: (bytes) => faults.hold(bytes),
+    holdRequest: (options) => {
+      const hold = new OneRequest(options);
+      faults.requests.push(hold);
+      return { held: hold.held, release: () => hold.release() };
+    },
     loseAnswer: (needle) => faults.lose(needle),
     breakAnswers: (bytes, times) => faults.breakAnswers(bytes, times),
     silence: (silent) => {
@@ -61,8 +82,58 @@ export async function startProxy(target: string): Promise<FaultyProxy> {
   };
 }
 
+/** One request that is stopped on its way there, or whose answer is stopped on its way back. */
+class OneRequest {
+  readonly held: Promise<void>;
+  private onHeld: () => void = () => undefined;
+  private seen = 0;
+  private passed = 0;
+  private released = false;
+  private waiting: (() => void)[] = [];
+  private readonly options: HeldRequest;
+
+  constructor(options: HeldRequest) {
+    this.options = options;
+    this.held = new Promise((resolve) => (this.onHeld = resolve));
+  }
+
+  /** True for the request that is meant; the chunk that begins a request begins with its first line. */
+  matches(chunk: Buffer): boolean {
+    return (
+      chunk.subarray(0, this.options.start.length).toString() === this.options.start && ++this.seen === this.options.nth
+    );
+  }
+
+  request(chunk: Buffer, client: Socket, upstream: Socket): void {
+    const now = this.released ? chunk.length : Math.min(chunk.length, Math.max(0, this.options.bytes - this.passed));
+    this.passed += now;
+    if (now > 0) upstream.write(chunk.subarray(0, now));
+    if (now === chunk.length) return;
+    client.pause();
+    this.waiting.push(() => {
+      upstream.write(chunk.subarray(now));
+      client.resume();
+    });
+    this.onHeld();
+  }
+
+  /** True when the answer is kept back. */
+  answer(chunk: Buffer, client: Socket): boolean {
+    if (this.released || this.options.bytes !== Infinity) return false;
+    this.waiting.push(() => client.write(chunk));
+    this.onHeld();
+    return true;
+  }
+
+  release(): void {
+    this.released = true;
+    for (const go of this.waiting.splice(0)) go();
+  }
+}
+
 class Faults {
   silent = false;
+  readonly requests: OneRequest[] = [];
   private needle: string | null = null;
   private passBytes = Infinity;
   private onHeld: () => void = () => undefined;
@@ -95,6 +166,10 @@ class Faults {
       client.resume();
     });
     this.onHeld();
+  }
+
+  takeRequest(chunk: Buffer): OneRequest | null {
+    return this.requests.find((request) => request.matches(chunk)) ?? null;
   }
 
   lose(needle: string): void {
