@@ -18,7 +18,8 @@ const slug = z
 const folder = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, { error: 'expected a plain folder name' });
 const queue = z
   .string()
-  .regex(/^(cpu|gpu)(-[a-z0-9-]+)?$/, { error: 'expected cpu, gpu or a tagged queue such as gpu-a100' });
+  .regex(/^(cpu|gpu)(-[a-z0-9-]+)?$/, { error: 'expected cpu, gpu or a tagged queue such as gpu-a100' })
+  .describe('task queue of this step');
 
 const imageSchema = z.strictObject({
   resolution: powerOfTwo(8, 1024).describe('side of the square images, px. Default: 256'),
@@ -70,7 +71,7 @@ const classifierSchema = z.strictObject({
     .int()
     .min(0)
     .describe('epochs without better validation loss before the end; 0 switches off. Default: 10'),
-  labelSmoothing: z.number().min(0).max(0.5).describe('Default: 0.05'),
+  labelSmoothing: z.number().min(0).max(0.5).describe('share of the target spread over both classes. Default: 0.05'),
   classWeights: z.boolean().describe('weigh the loss by inverse class frequency. Default: true'),
   mirror: z.boolean().describe('random left-right flips. Default: true'),
   shift: z.number().min(0).max(0.5).describe('largest random shift, share of the side, edges repeated. Default: 0.1'),
@@ -107,9 +108,9 @@ const generatorSchema = z.strictObject({
     .int()
     .min(16)
     .describe('feature maps at resolution r: min(fmapMax, floor(fmapBase / 2^(log2 r - 1))). Default: 8192'),
-  fmapMax: z.int().min(4).max(512).describe('Default: 512'),
+  fmapMax: z.int().min(4).max(512).describe('most feature maps of a layer. Default: 512'),
   latentSize: z.int().min(8).max(512).describe('components of z and w. Default: 512'),
-  mappingLayers: z.int().min(1).max(8).describe('Default: 8'),
+  mappingLayers: z.int().min(1).max(8).describe('dense layers from z to w. Default: 8'),
   totalKimg: z.number().gt(0).describe('thousands of real images shown to D. Default: 25000'),
   batchSize: z.int().min(4).describe('images per optimiser step. Default: 32'),
   microBatchSize: z.int().min(4).describe('images per device pass; divides batchSize. Default: 4'),
@@ -130,7 +131,10 @@ const generatorSchema = z.strictObject({
   gRegInterval: z.int().min(1).describe('minibatches. Default: 4'),
   plWeight: z.number().min(0).describe('path-length weight. Default: 2'),
   plDecay: z.number().gt(0).max(1).describe('of the running path-length mean. Default: 0.01'),
-  emaHalfLifeKimg: z.number().gt(0).describe('Default: 10'),
+  emaHalfLifeKimg: z
+    .number()
+    .gt(0)
+    .describe('after which an old weight counts half in the averaged generator. Default: 10'),
   emaRampup: z
     .number()
     .gt(0)
@@ -184,15 +188,17 @@ const evaluationSchema = z.strictObject({
     .lt(0.5)
     .describe('non-inferiority margin on AUC, fixed before the test set is opened. Default: 0.05'),
   alpha: z.number().gt(0).lt(0.5).describe('one-sided level of the non-inferiority test. Default: 0.025'),
-  ciLevel: z.number().gt(0.5).lt(1).describe('Default: 0.95'),
-  bootstrapResamples: z.int().min(100).max(100_000).describe('Default: 2000'),
+  ciLevel: z.number().gt(0.5).lt(1).describe('of every confidence interval. Default: 0.95'),
+  bootstrapResamples: z.int().min(100).max(100_000).describe('of the AUC, by group. Default: 2000'),
 });
 
 /** Queues per step; a step without an entry uses the default of contract/names.ts. */
 const queuesSchema = z.strictObject({
   prepareDataset: queue,
   trainClassifier: queue,
-  trainGenerator: z.union([queue, z.strictObject({ negative: queue, positive: queue })]),
+  trainGenerator: z
+    .union([queue, z.strictObject({ negative: queue, positive: queue })])
+    .describe('task queue of this step, or one per class: two devices train side by side'),
   measureSnapshot: queue,
   synthesize: queue,
   filterSynthetic: queue,
@@ -204,7 +210,9 @@ const queuesSchema = z.strictObject({
 export const studySchema = z
   .strictObject({
     studyId: slug.describe('unit of work; starting the same studyId again continues it'),
-    preset: z.enum(['sound', 'nakata', 'demo']).describe('Default: sound'),
+    preset: z
+      .enum(['sound', 'nakata', 'demo'])
+      .describe('the differences from these defaults that apply. Default: sound'),
     owner: z.string().max(200).describe('shown as a search attribute, never in an artefact. Default: empty'),
     seed: z
       .int()
