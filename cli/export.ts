@@ -19,6 +19,7 @@ import { downloadBlob, getBlob, getManifest } from '../lib/storage/blobs.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { readPointer } from '../lib/storage/pointer.ts';
 import { readHead } from '../lib/storage/training-head.ts';
+import { encodeEventFile } from '../lib/tensorboard/event-file.ts';
 import { unpackTar } from './unpack-tar.ts';
 
 interface Options {
@@ -59,11 +60,36 @@ export async function exportTensorboard({ store, studyId, out, say }: Options): 
       const number = String(i).padStart(6, '0');
       await download(store, ref, join(out, name, `events.out.tfevents.${number}.echoforge`));
     }
+    const metric = await writeMetric({ store, studyId, dir: join(out, name), training: name });
     found += events.length;
-    say(`${name}: ${events.length} event files`);
+    say(`${name}: ${events.length + metric} event files`);
   }
   if (found === 0) throw new Error(`study ${studyId} has no training with events yet`);
   say(`tensorboard --logdir ${out}`);
+}
+
+/**
+ * The metric of a finished generator's snapshots beside its floor. It is measured between segments, so no checkpoint holds it.
+ * Returns the number of files.
+ */
+async function writeMetric(options: {
+  readonly store: ObjectStore;
+  readonly studyId: string;
+  readonly dir: string;
+  readonly training: string;
+}): Promise<0 | 1> {
+  const { store, studyId, dir, training } = options;
+  const finished = await readPointer<{ manifest: BlobRef & { kind: string } }>(store, stepKey(studyId, training));
+  if (finished?.value.manifest.kind !== 'generator') return 0;
+  const { sha256, bytes } = finished.value.manifest;
+  const { snapshots, floor } = await getManifest<GeneratorManifest>(store, { kind: 'generator', sha256, bytes });
+  const events = snapshots.flatMap(({ nimg, metric }) => {
+    if (metric === null) return [];
+    const tag = `Metrics/${metric.name}`;
+    return [{ step: nimg, scalars: { [tag]: metric.value, [`${tag}/floor`]: floor.value } }];
+  });
+  await writeFile(join(dir, 'events.out.tfevents.metric.echoforge'), encodeEventFile(events));
+  return 1;
 }
 
 /** The whole study as plain files: images, weights, predictions, manifests, report. */

@@ -1,14 +1,17 @@
+import { upsertSearchAttributes } from '@temporalio/workflow';
 import type { DatasetManifest, IngestedShard, RefTo } from '../contract/manifests.ts';
 import type { PrepareDatasetInput } from '../contract/steps.ts';
 import { describeCpu, runStep } from './finished-steps.ts';
 import { mapBounded } from './map-bounded.ts';
 import { controlActivities, cpuActivities } from './proxies.ts';
+import { stageOf } from './search-attributes.ts';
 import { controlStep } from './step-control.ts';
 
 /** Source images of one folder per class become square PNG in shards, grouped and split into train, validation and test. */
 export async function prepareDataset({ resolved }: PrepareDatasetInput): Promise<RefTo<DatasetManifest>> {
   const { study, source } = resolved;
   const steps = controlStep('dataset', 'images');
+  upsertSearchAttributes(stageOf(study, 'dataset'));
   const cpu = cpuActivities(resolved.timeouts, study.queues.prepareDataset);
   const description = {
     resolved,

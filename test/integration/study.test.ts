@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -65,10 +65,19 @@ describe('a study', () => {
     const listed = await runner.temporal('workflow', 'list', '--query', `Study = '${studyId}'`, '-o', 'json');
     const ids = (JSON.parse(listed) as { execution: { workflowId: string } }[]).map((row) => row.execution.workflowId);
     expect(ids).toContain(workflowId);
-    expect(ids).toContain(`${workflowId}/generator/malignant`);
-    const { steps, stage } = await runner.progress(workflowId);
+    const steps = [
+      'dataset',
+      'classifier/real',
+      'generator/malignant',
+      'synthesis/benign',
+      'filter',
+      'evaluation',
+      'report',
+    ];
+    for (const step of steps) expect(ids).toContain(`${workflowId}/${step}`);
+    const { steps: shown, stage } = await runner.progress(workflowId);
     expect(stage).toBe('finished');
-    expect(steps.map(({ state }) => new Set(['done']).has(state))).not.toContain(false);
+    expect(shown.map(({ state }) => new Set(['done']).has(state))).not.toContain(false);
   });
 
   it('reports without time, host, id or path, and says that it is not for clinical use', async () => {
@@ -134,6 +143,8 @@ describe('a study', () => {
     await runner.echoforge('tensorboard', studyId, '--out', logs);
     const events = (await readdir(logs, { recursive: true })).map(String).filter((file) => file.includes('tfevents'));
     expect(events.length).toBeGreaterThanOrEqual(4);
+    const metric = await readFile(join(logs, 'generator', 'benign', 'events.out.tfevents.metric.echoforge'));
+    for (const tag of ['Metrics/fd.irv2-real', 'Metrics/fd.irv2-real/floor']) expect(metric.includes(tag)).toBe(true);
   });
 });
 
