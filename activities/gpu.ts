@@ -7,7 +7,6 @@ import type { EngineEvent, EngineRunner, EngineSettings, EngineTaskName, EngineT
 import { testLedgerKey } from '../contract/keys.ts';
 import {
   classSides,
-  type ClassSide,
   type DatasetManifest,
   type Fingerprint,
   type Prediction,
@@ -18,6 +17,7 @@ import type { Study } from '../contract/study.ts';
 import { getManifest, putBlob } from '../lib/storage/blobs.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { updatePointer } from '../lib/storage/pointer.ts';
+import { countAccepted } from '../lib/synthesis/filter-rules.ts';
 import { activityLabels, beating, withWorkDir } from './activity-support.ts';
 import {
   fetchClassifier,
@@ -117,13 +117,19 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
       await beating(async () => {
         const settings = settingsOf(study);
         const fingerprint = await fingerprintOf(settings);
-        const identity = { activity: 'scoreShard', parts: [side, classifier, shard], fingerprint };
+        const { filter } = study;
+        const identity = { activity: 'scoreShard', parts: [side, classifier, shard, filter], fingerprint };
         return await memoized(store, { studyId: study.studyId, identity }, async () => {
           const { scores } = await infer(deps, 'scoreShards', settings, async () => ({
             model: await fetchClassifier(deps, classifier, study.image.channels),
             shards: await fetchShards(deps, [shard.shard]),
           }));
-          return { ...shard, scores: await putBlob(store, jsonLines(scores)), accepted: countAccepted(scores, side) };
+          const numbered = scores.map(({ probability }, seed) => ({ seed, probability }));
+          return {
+            ...shard,
+            scores: await putBlob(store, jsonLines(scores)),
+            accepted: countAccepted(numbered, side, filter),
+          };
         });
       }),
 
@@ -183,10 +189,6 @@ function networkOf({ generator }: Study): Readonly<Record<string, string | numbe
   const { config, fmapBase, fmapMax, latentSize, mappingLayers } = generator;
   return { config, fmapBase, fmapMax, latentSize, mappingLayers };
 }
-
-/** Argmax of two classes: the positive class wins above one half. */
-const countAccepted = (scores: readonly { readonly probability: number }[], side: ClassSide): number =>
-  scores.filter(({ probability }) => probability > 0.5 === (side === 'positive')).length;
 
 /** Every opening of the test set is on record, before it happens. */
 async function enterLedger(

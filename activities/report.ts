@@ -114,7 +114,7 @@ async function collectGrids(
     fakes: await perClass(fakesOf),
     kept: kept.negative && kept.positive ? { negative: kept.negative, positive: kept.positive } : null,
     rejected: await perClass((side) =>
-      rejectedGrid(deps, { side, verdicts: filtered.classes[side].verdicts, set: synthetic[side] }),
+      rejectedGrid(deps, { verdicts: filtered.classes[side].verdicts, set: synthetic[side] }),
     ),
   };
 }
@@ -131,10 +131,10 @@ async function keptGrid(deps: LocalDeps, shards: readonly ShardRef[]): Promise<U
 
 async function rejectedGrid(
   deps: LocalDeps,
-  { side, verdicts, set }: { side: ClassSide; verdicts: BlobRef; set: SyntheticSetManifest },
+  { verdicts, set }: { verdicts: BlobRef; set: SyntheticSetManifest },
 ): Promise<Uint8Array | null> {
   const rows = parseJsonLines<Verdict>(await getBlob(deps.store, verdicts));
-  const rejected = rows.filter(({ probability }) => probability > 0.5 !== (side === 'positive'));
+  const rejected = rows.filter(({ why }) => why !== null && why !== 'not drawn' && why !== 'nothing kept');
   const wanted = new Set(rejected.map(({ seed }) => seed));
   const images: RawImage[] = [];
   for (const { shard } of set.shards) {

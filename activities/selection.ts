@@ -9,7 +9,8 @@ import {
 import { readShard } from '../lib/dataset/shard.ts';
 import { describeRuntime } from '../lib/fingerprint.ts';
 import { getBlob, putBlob, putManifest } from '../lib/storage/blobs.ts';
-import { selectFiltered, type Candidate, type SelectedFakes } from '../lib/synthesis/filter.ts';
+import type { Candidate } from '../lib/synthesis/filter-rules.ts';
+import { selectFiltered, type SelectedFakes } from '../lib/synthesis/filter.ts';
 import { beating, withWorkDir } from './activity-support.ts';
 import { fetchShards, jsonLines, parseJsonLines, type LocalDeps } from './local-inputs.ts';
 import { createShardWriter } from './shard-writer.ts';
@@ -18,7 +19,7 @@ import { createShardWriter } from './shard-writer.ts';
 export function createSelectionActivities(deps: LocalDeps): Pick<CpuActivities, 'selectSynthetic'> {
   const { store, workDir } = deps;
   return {
-    selectSynthetic: async ({ study, scored, exhausted }) =>
+    selectSynthetic: async ({ study, scored, ended }) =>
       await beating(
         async () =>
           await withWorkDir(workDir, async (dir) => {
@@ -28,6 +29,7 @@ export function createSelectionActivities(deps: LocalDeps): Pick<CpuActivities, 
                 negative: await readCandidates(deps, scored.negative),
                 positive: await readCandidates(deps, scored.positive),
               },
+              filter: study.filter,
               keepPerClass: study.filter.keepPerClass,
               seed: study.seed,
               // The same ratio of validation to training images as the reals have.
@@ -49,13 +51,13 @@ export function createSelectionActivities(deps: LocalDeps): Pick<CpuActivities, 
               }),
             });
             const describe = async (side: ClassSide): Promise<FilteredClass> => {
-              const { candidates, accepted, kept, histogram, verdicts } = selected.classes[side];
+              const { verdicts, train, validation: validating, ...counts } = selected.classes[side];
               const blob = await putBlob(store, jsonLines(verdicts));
-              return { candidates, accepted, kept, histogram, verdicts: blob, exhausted: exhausted[side] };
+              return { ...counts, verdicts: blob, ended: ended[side] };
             };
             return await putManifest<FilteredSetManifest>(store, {
               kind: 'filteredSet',
-              rule: selected.rule,
+              filter: study.filter,
               classes: { negative: await describe('negative'), positive: await describe('positive') },
               training: { train: await write('train'), validation: await write('validation') },
               degenerate: selected.degenerate,

@@ -7,6 +7,7 @@ import type {
   EpochRecord,
   EvaluationManifest,
   FilteredSetManifest,
+  FilterEnd,
   Fingerprint,
   GeneratorManifest,
   IngestedShard,
@@ -147,7 +148,7 @@ export interface CpuActivities {
   selectSynthetic(input: {
     readonly study: Study;
     readonly scored: PerClass<readonly ScoredShard[]>;
-    readonly exhausted: PerClass<boolean>;
+    readonly ended: PerClass<FilterEnd>;
   }): Promise<RefTo<FilteredSetManifest>>;
   compareClassifiers(input: {
     readonly study: Study;
@@ -219,6 +220,7 @@ export interface ScoredShard {
   readonly lastSeed: number;
   readonly shard: ShardRef;
   readonly scores: BlobRef;
+  /** By the rule; for a quantile, of this shard's candidates alone. */
   readonly accepted: number;
 }
 

@@ -203,13 +203,27 @@ export interface SyntheticShard {
   readonly shard: ShardRef;
 }
 
-/** Verdicts of one shard: JSON lines of {@link Verdict}. */
+/** Why a fake was dropped: by which part of the rule, or only because the balanced draw did not take it. */
+export type VerdictReason =
+  | 'other class'
+  | 'below threshold'
+  | 'below quantile'
+  | 'unsure'
+  | 'not drawn'
+  /** The other class, or this one, had nothing to keep. */
+  | 'nothing kept';
+
+/** Verdicts of one class: JSON lines of {@link Verdict}. */
 export interface Verdict {
   readonly seed: number;
   /** Probability of the positive class. */
   readonly probability: number;
   readonly kept: boolean;
+  /** Null for kept ones. */
+  readonly why: VerdictReason | null;
 }
+
+export type FilterEnd = 'enough accepted' | 'maxCandidates tried' | 'no top-up';
 
 export interface FilteredClass {
   readonly candidates: number;
@@ -218,12 +232,15 @@ export interface FilteredClass {
   readonly verdicts: BlobRef;
   /** Ten bins of the probability of the intended class over all candidates. */
   readonly histogram: readonly number[];
-  readonly exhausted: boolean;
+  /** The same over those that were kept. */
+  readonly keptHistogram: readonly number[];
+  /** What ended the search for more: enough were accepted, all of `maxCandidates` were tried, or top-up is off. */
+  readonly ended: FilterEnd;
 }
 
 export interface FilteredSetManifest {
   readonly kind: 'filteredSet';
-  readonly rule: string;
+  readonly filter: Study['filter'];
   readonly classes: PerClass<FilteredClass>;
   readonly training: TrainingImages;
   /** Says why nothing could be kept; null otherwise. */

@@ -74,3 +74,18 @@ export function estimateGeneratorParameters(study: Study): number {
   }
   return count + 16 * maps(4) ** 2;
 }
+
+/** How many of `candidates` images of a class a quantile lets pass. */
+export const quantileCount = (quantile: number, candidates: number): number => Math.ceil(quantile * candidates);
+
+/** Accepted images of one class so far. A quantile is taken of all candidates, not shard by shard. */
+export function acceptedSoFar(
+  { rule, quantile }: Study['filter'],
+  shards: readonly { readonly firstSeed: number; readonly lastSeed: number; readonly accepted: number }[],
+): number {
+  if (rule === 'quantile') {
+    const candidates = shards.reduce((sum, { firstSeed, lastSeed }) => sum + lastSeed - firstSeed + 1, 0);
+    return quantileCount(quantile, candidates);
+  }
+  return shards.reduce((sum, { accepted }) => sum + accepted, 0);
+}

@@ -165,8 +165,13 @@ const synthesisSchema = z.strictObject({
 
 const filterSchema = z.strictObject({
   rule: z
-    .enum(['argmax'])
-    .describe('keep when the real-trained classifier agrees with the intended class. Default: argmax'),
+    .enum(['argmax', 'threshold', 'quantile', 'entropy'])
+    .describe(
+      'what passes the real-trained classifier: the intended class likelier; its probability above `threshold`; among the best `quantile` of all candidates; likelier and surer than `entropyBits`. Default: argmax',
+    ),
+  threshold: z.number().gt(0).lt(1).describe('least probability of the intended class. Default: 0.9'),
+  quantile: z.number().gt(0).max(1).describe('share of the candidates of each class. Default: 0.5'),
+  entropyBits: z.number().gt(0).max(1).describe('most entropy of the answer, bits; 1 is one half. Default: 0.5'),
   keepPerClass: z
     .int()
     .min(1)

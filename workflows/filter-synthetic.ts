@@ -3,11 +3,12 @@ import type { ScoredShard } from '../contract/activities.ts';
 import {
   classSides,
   type ClassSide,
+  type FilterEnd,
   type FilteredSetManifest,
   type RefTo,
   type SyntheticShard,
 } from '../contract/manifests.ts';
-import { planSeedShards } from '../contract/plan.ts';
+import { acceptedSoFar, planSeedShards } from '../contract/plan.ts';
 import type { FilterSyntheticInput } from '../contract/steps.ts';
 import { describeGpu, runStep } from './finished-steps.ts';
 import { mapBounded } from './map-bounded.ts';
@@ -56,12 +57,12 @@ export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefT
         return scored;
       });
     const scored: Record<ClassSide, ScoredShard[]> = { negative: [], positive: [] };
-    const exhausted: Record<ClassSide, boolean> = { negative: false, positive: false };
+    const ended: Record<ClassSide, FilterEnd> = { negative: 'no top-up', positive: 'no top-up' };
     let total = 2 * study.synthesis.imagesPerClass;
     await steps.report({ total });
     for (const side of classSides) scored[side] = await score(side, synthetic[side].shards);
 
-    const accepted = (side: ClassSide): number => scored[side].reduce((sum, shard) => sum + shard.accepted, 0);
+    const accepted = (side: ClassSide): number => acceptedSoFar(study.filter, scored[side]);
     const wanted = study.filter.keepPerClass ?? Math.max(accepted('negative'), accepted('positive'));
     const limit = study.filter.maxCandidates ?? 0;
     for (const side of classSides) {
@@ -76,8 +77,9 @@ export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefT
         const shard = await generating.synthesizeShard({ study, side, weights, ...seeds });
         scored[side].push(...(await score(side, [shard])));
       }
-      exhausted[side] = accepted(side) < wanted;
+      if (accepted(side) >= wanted) ended[side] = 'enough accepted';
+      else if (limit > 0) ended[side] = 'maxCandidates tried';
     }
-    return { manifest: await selecting.selectSynthetic({ study, scored, exhausted }) };
+    return { manifest: await selecting.selectSynthetic({ study, scored, ended }) };
   });
 }

@@ -3,22 +3,24 @@ import type { FigureSpec } from './figure-spec.ts';
 import { formatCount, formatPercent } from './format.ts';
 import { palette } from './palette.ts';
 
-/** Histogram of the probability that the filter gives the intended class, over all candidates of one class. */
+/** Histogram of the probability of the intended class: all candidates of one class, and among them those that were kept. */
 export function acceptanceSpec(side: ClassSide, className: string, filtered: FilteredClass): FigureSpec {
-  const { histogram, accepted, candidates } = filtered;
+  const { histogram, keptHistogram, accepted, candidates, kept } = filtered;
   const width = 1 / histogram.length;
-  const rows = histogram.map((images, bin) => ({
-    from: Number((bin * width).toFixed(6)),
-    to: Number(((bin + 1) * width).toFixed(6)),
-    images,
-    verdict: (bin + 0.5) * width > 0.5 ? 'accepted' : 'dropped',
-  }));
+  const rows = histogram.flatMap((images, bin) => {
+    const inside = keptHistogram[bin] ?? 0;
+    const bounds = { from: Number((bin * width).toFixed(6)), to: Number(((bin + 1) * width).toFixed(6)) };
+    return [
+      { ...bounds, images: inside, verdict: 'kept' },
+      { ...bounds, images: images - inside, verdict: 'not kept' },
+    ];
+  });
   const rate = candidates === 0 ? 'no candidates' : `${formatPercent(accepted / candidates)} accepted`;
   return {
     name: `acceptance-${side}`,
     title: `Filter of ${className} fakes: ${rate}`,
-    caption: `${formatCount(accepted)} of ${formatCount(candidates)} candidates have the intended class as the more probable one for the real-trained classifier.`,
-    alt: `Histogram of the probability of ${className} over ${formatCount(candidates)} fakes: ${rate}. Counts per tenth: ${histogram.join(', ')}.`,
+    caption: `${formatCount(accepted)} of ${formatCount(candidates)} candidates passed the rule, ${formatCount(kept)} were kept. Whole bars are the fakes before the filter, their lower parts those after it.`,
+    alt: `Histogram of the probability of ${className} over ${formatCount(candidates)} fakes: ${rate}. Counts per tenth: ${histogram.join(', ')}; kept: ${keptHistogram.join(', ')}.`,
     spec: {
       data: { values: rows },
       mark: { type: 'bar', stroke: null, binSpacing: 1 },
@@ -36,9 +38,10 @@ export function acceptanceSpec(side: ClassSide, className: string, filtered: Fil
         color: {
           field: 'verdict',
           type: 'nominal',
-          scale: { domain: ['dropped', 'accepted'], range: [palette.muted.light, palette.accent.light] },
+          scale: { domain: ['not kept', 'kept'], range: [palette.muted.light, palette.accent.light] },
           legend: { direction: 'horizontal', symbolType: 'square' },
         },
+        order: { field: 'verdict', sort: 'ascending' },
       },
     },
   };

@@ -1,4 +1,5 @@
 import { classSides, type ClassifierManifest } from '../../contract/manifests.ts';
+import type { Study } from '../../contract/study.ts';
 import { formatCount, formatKimg, formatNumber, formatPercent, formatUnit } from './format.ts';
 import { markup, type SafeHtml } from './html.ts';
 import { folded, hash, section, table } from './page-parts.ts';
@@ -60,28 +61,42 @@ export function generatorsSection(inputs: ReportInputs): SafeHtml {
   );
 }
 
+/** What passes, in words. */
+export function describeRule({ rule, threshold, quantile, entropyBits }: Study['filter']): string {
+  switch (rule) {
+    case 'argmax':
+      return 'the intended class is the likelier one (argmax)';
+    case 'threshold':
+      return `the intended class has a probability of at least ${threshold} (threshold)`;
+    case 'quantile':
+      return `the intended class is among the most probable ${formatPercent(quantile)} of all candidates (quantile)`;
+    case 'entropy':
+      return `the intended class is the likelier one with at most ${entropyBits} bits of entropy (entropy)`;
+  }
+}
+
 /** How many fakes the real-trained classifier accepted, and how many were drawn. */
 export function filterSection({ study, filtered }: ReportInputs): SafeHtml {
   return section(
     'filter',
     'Filter',
-    markup`<p>Rule: ${filtered.rule} by the real-trained classifier. ${
+    markup`<p>Rule: ${describeRule(filtered.filter)}, by the real-trained classifier. ${
       filtered.degenerate === null
         ? 'As many images were kept of one class as of the other, drawn with a seed.'
         : markup`<strong class="bad">${filtered.degenerate}</strong>`
     }</p>`,
     table({
       label: 'Filter',
-      head: ['Class', 'Candidates', 'Accepted', 'Acceptance', 'Kept', 'Top-up'],
+      head: ['Class', 'Candidates', 'Accepted', 'Acceptance', 'Kept', 'Search ended by'],
       rows: classSides.map((side) => {
-        const { candidates, accepted, kept, exhausted } = filtered.classes[side];
+        const { candidates, accepted, kept, ended } = filtered.classes[side];
         return [
           study.classes[side],
           formatCount(candidates),
           formatCount(accepted),
           candidates === 0 ? '-' : formatPercent(accepted / candidates),
           formatCount(kept),
-          exhausted ? 'ran out of candidates' : 'not exhausted',
+          ended,
         ];
       }),
     }),

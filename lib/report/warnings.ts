@@ -79,7 +79,7 @@ function warnOfFilter({ study, filtered }: ReportInputs): readonly Warning[] {
   if (filtered.degenerate !== null)
     warnings.push(serious(`Degenerate synthetic set: ${withoutStop(filtered.degenerate)}. Nothing was compared.`));
   for (const side of classSides) {
-    const { accepted, candidates, exhausted, kept } = filtered.classes[side];
+    const { accepted, candidates, ended, kept } = filtered.classes[side];
     const rate = candidates === 0 ? 0 : accepted / candidates;
     const name = study.classes[side];
     if (rate === 0)
@@ -90,9 +90,11 @@ function warnOfFilter({ study, filtered }: ReportInputs): readonly Warning[] {
           `Low acceptance: the real-trained classifier recognised only ${formatPercent(rate)} of the ${name} fakes.`,
         ),
       );
-    if (exhausted && rate > 0)
+    if (ended === 'maxCandidates tried' && rate > 0)
       warnings.push(
-        caution(`Top-up for ${name} ran out of candidates; the balanced draw has ${formatCount(kept)} images.`),
+        caution(
+          `Top-up for ${name} ended at filter.maxCandidates before enough images were accepted; the balanced draw has ${formatCount(kept)} images.`,
+        ),
       );
   }
   return warnings;

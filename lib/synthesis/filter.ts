@@ -1,14 +1,9 @@
 import { classSides, type ClassSide, type PerClass, type Verdict } from '../../contract/manifests.ts';
 import { createRng, shuffled } from '../random.ts';
-
-/** A fake and what the classifier trained on reals says about it. */
-export interface Candidate {
-  readonly seed: number;
-  /** Of the positive class. */
-  readonly probability: number;
-}
+import { applyRule, intendedProbability, type Candidate, type FilterRule } from './filter-rules.ts';
 
 export interface SelectFilteredInput {
+  readonly filter: FilterRule;
   readonly candidates: PerClass<readonly Candidate[]>;
   /** Images to keep per class; null keeps as many as the class with fewer accepted ones has. */
   readonly keepPerClass: number | null;
@@ -28,37 +23,37 @@ export interface SelectedClass {
   readonly kept: number;
   /** Ten equal bins of the probability of the intended class over all candidates. */
   readonly histogram: readonly number[];
+  /** The same over the kept ones. */
+  readonly keptHistogram: readonly number[];
   /** Seeds, ascending. */
   readonly train: readonly number[];
   readonly validation: readonly number[];
 }
 
 export interface SelectedFakes {
-  readonly rule: 'argmax';
   readonly classes: PerClass<SelectedClass>;
   /** Why nothing could be kept, in plain words; null otherwise. */
   readonly degenerate: string | null;
 }
 
-/** Argmax of two classes: does the classifier say what the generator was trained for? A tie goes to the first, negative. */
-export function isAccepted({ probability }: Candidate, side: ClassSide): boolean {
-  return probability > 0.5 === (side === 'positive');
-}
-
 /**
- * The filter: keeps fakes whose class the classifier agrees with, draws the same number per class at random by seed, and
+ * The filter: keeps fakes that pass the rule (filter-rules.ts), draws the same number per class at random by seed, and
  * divides the kept ones into training and validation. With nothing to keep in a class nothing is kept at all, and
  * `degenerate` says why. The result does not depend on the order of the candidates.
  *
  * Throws RangeError on a probability outside [0, 1], a repeated seed or a share outside [0, 1).
  */
 export function selectFiltered(input: SelectFilteredInput): SelectedFakes {
-  const { candidates, keepPerClass, seed, validationShare } = input;
+  const { candidates, filter, keepPerClass, seed, validationShare } = input;
   requireCandidates(input);
+  const reasons = {
+    negative: applyRule(candidates.negative, 'negative', filter),
+    positive: applyRule(candidates.positive, 'positive', filter),
+  };
   const acceptedOf = (side: ClassSide): number[] =>
     candidates[side]
-      .filter((candidate) => isAccepted(candidate, side))
       .map((candidate) => candidate.seed)
+      .filter((candidate) => reasons[side].get(candidate) === null)
       .sort((a, b) => a - b);
   const accepted = { negative: acceptedOf('negative'), positive: acceptedOf('positive') };
   const fewest = Math.min(accepted.negative.length, accepted.positive.length);
@@ -71,20 +66,25 @@ export function selectFiltered(input: SelectFilteredInput): SelectedFakes {
     const kept = new Set(drawn);
     const ascending = (seeds: number[]): number[] => seeds.sort((a, b) => a - b);
     return {
-      verdicts: candidates[side].map((candidate) => ({
-        seed: candidate.seed,
-        probability: candidate.probability,
-        kept: kept.has(candidate.seed),
-      })),
+      verdicts: candidates[side].map((candidate) => {
+        const isKept = kept.has(candidate.seed);
+        const left = degenerate === null ? 'not drawn' : 'nothing kept';
+        const why = isKept ? null : (reasons[side].get(candidate.seed) ?? left);
+        return { seed: candidate.seed, probability: candidate.probability, kept: isKept, why };
+      }),
       candidates: candidates[side].length,
       accepted: accepted[side].length,
       kept: count,
       histogram: histogramOf(candidates[side], side),
+      keptHistogram: histogramOf(
+        candidates[side].filter((candidate) => kept.has(candidate.seed)),
+        side,
+      ),
       train: ascending(drawn.slice(validationCount)),
       validation: ascending(drawn.slice(0, validationCount)),
     };
   };
-  return { rule: 'argmax', classes: { negative: select('negative'), positive: select('positive') }, degenerate };
+  return { classes: { negative: select('negative'), positive: select('positive') }, degenerate };
 }
 
 function requireCandidates({ candidates, validationShare }: SelectFilteredInput): void {
@@ -126,9 +126,8 @@ function explainDegenerate(
 
 function histogramOf(candidates: readonly Candidate[], side: ClassSide): number[] {
   const bins = new Array<number>(10).fill(0);
-  for (const { probability } of candidates) {
-    const intended = side === 'positive' ? probability : 1 - probability;
-    const bin = Math.min(9, Math.floor(intended * 10));
+  for (const candidate of candidates) {
+    const bin = Math.min(9, Math.floor(intendedProbability(candidate, side) * 10));
     bins[bin] = (bins[bin] ?? 0) + 1;
   }
   return bins;

@@ -16,6 +16,7 @@ import type {
 } from '../../../contract/manifests.ts';
 import type { BlobRef } from '../../../contract/refs.ts';
 import { resolveStudyFile } from '../../../contract/resolve-study.ts';
+import { defaults } from '../../../contract/presets.ts';
 import type { Study } from '../../../contract/study.ts';
 import { createRng } from '../../../lib/random.ts';
 import type { ReportInputs } from '../../../lib/report/report-inputs.ts';
@@ -197,11 +198,13 @@ function fakeFilter(): FilteredSetManifest {
       side === 'negative'
         ? [12, 20, 28, 34, 45, 61, 98, 143, 219, 340]
         : [41, 60, 72, 87, 100, 104, 110, 121, 140, 165],
-    exhausted: false,
+    keptHistogram:
+      side === 'negative' ? [0, 0, 0, 0, 0, 50, 70, 104, 166, 250] : [0, 0, 0, 0, 0, 104, 110, 121, 140, 165],
+    ended: 'enough accepted' as const,
   }));
   return {
     kind: 'filteredSet',
-    rule: 'argmax',
+    filter: defaults.filter,
     classes,
     training: {
       train: perClass((side) => [shard(`kept-${side}`, 544)]),

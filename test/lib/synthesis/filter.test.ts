@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { selectFiltered, type Candidate, type SelectFilteredInput } from '../../../lib/synthesis/filter.ts';
+import { defaults } from '../../../contract/presets.ts';
+import type { Candidate } from '../../../lib/synthesis/filter-rules.ts';
+import { selectFiltered, type SelectFilteredInput } from '../../../lib/synthesis/filter.ts';
 
 /** Seeds 1..n with probabilities of the intended class that rise from 0 to 1. */
 function rising(n: number, side: 'negative' | 'positive', power = 1): Candidate[] {
@@ -10,6 +12,7 @@ function rising(n: number, side: 'negative' | 'positive', power = 1): Candidate[
 }
 
 const input: SelectFilteredInput = {
+  filter: defaults.filter,
   candidates: { negative: rising(100, 'negative'), positive: rising(80, 'positive', 2) },
   keepPerClass: null,
   seed: 1,
@@ -57,6 +60,18 @@ describe('selectFiltered', () => {
     expect(selectFiltered({ ...input, candidates: certain }).classes.positive.histogram).toEqual([
       0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
     ]);
+  });
+  it('says of every candidate why it was dropped, and counts the kept ones in bins of their own', () => {
+    const { positive, negative } = selectFiltered(input).classes;
+    expect(positive.verdicts.find(({ seed }) => seed === 57)).toMatchObject({ kept: false, why: 'other class' });
+    const count = (why: string | null): number => negative.verdicts.filter((verdict) => verdict.why === why).length;
+    expect([count(null), count('not drawn'), count('other class')]).toEqual([23, 27, 50]);
+    expect(positive.keptHistogram.slice(0, 5)).toEqual([0, 0, 0, 0, 0]);
+    expect(positive.keptHistogram.slice(5)).toEqual(positive.histogram.slice(5)); // all that passed were kept
+    const none = selectFiltered({ ...input, candidates: { ...input.candidates, positive: [] } });
+    expect(new Set(none.classes.negative.verdicts.map(({ why }) => why))).toEqual(
+      new Set(['other class', 'nothing kept']),
+    );
   });
   it('takes a tie as negative, as argmax does', () => {
     const tied = [1, 2, 3].map((seed) => ({ seed, probability: 0.5 }));
