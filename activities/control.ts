@@ -96,6 +96,17 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
       return await putManifest(store, manifest);
     },
 
+    publishFilteredSet: async ({ filtered, loss }) => {
+      const manifest = await getManifest<FilteredSetManifest>(store, filtered);
+      const { negative, positive } = manifest.classes;
+      return await putManifest<FilteredSetManifest>(store, {
+        ...manifest,
+        classes: {
+          negative: { ...negative, loss: loss.negative },
+          positive: { ...positive, loss: loss.positive },
+        },
+      });
+    },
     publishGenerator: (input) => publishGenerator(store, input),
     publishSyntheticSet: ({ manifest }) =>
       putManifest<SyntheticSetManifest>(store, { kind: 'syntheticSet', ...manifest }),

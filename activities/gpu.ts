@@ -8,16 +8,19 @@ import { testLedgerKey } from '../contract/keys.ts';
 import {
   classSides,
   type DatasetManifest,
+  type FilteredSetManifest,
   type Fingerprint,
   type Prediction,
   type ShardEntry,
   type SyntheticShard,
+  type Verdict,
 } from '../contract/manifests.ts';
 import type { Study } from '../contract/study.ts';
-import { getManifest, putBlob } from '../lib/storage/blobs.ts';
+import { getBlob, getManifest, putBlob } from '../lib/storage/blobs.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { updatePointer } from '../lib/storage/pointer.ts';
 import { countAccepted } from '../lib/synthesis/filter-rules.ts';
+import { drawForComparison } from '../lib/synthesis/filter.ts';
 import { activityLabels, beating, withWorkDir } from './activity-support.ts';
 import {
   fetchClassifier,
@@ -76,6 +79,30 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
             seed,
           })),
         );
+      }),
+
+    measureFilter: async ({ study, side, dataset, classifier, shards, filtered }) =>
+      await beating(async () => {
+        const settings = settingsOf(study);
+        const { studyId, seed, image, snapshotMetric } = study;
+        const identity = {
+          activity: 'measureFilter',
+          parts: [side, dataset, classifier, shards, filtered, snapshotMetric.fakes, seed],
+          fingerprint: await fingerprintOf(settings),
+        };
+        return await memoized(store, { studyId, identity }, async () => {
+          const { classes } = await getManifest<FilteredSetManifest>(store, filtered);
+          const verdicts = parseJsonLines<Verdict>(await getBlob(store, classes[side].verdicts));
+          const { before, after } = drawForComparison(verdicts, { most: snapshotMetric.fakes, seed, side });
+          return await infer(deps, 'measureFilter', settings, async () => ({
+            extractor: await fetchClassifier(deps, classifier, image.channels),
+            extractorName: 'irv2-real',
+            reals: await fetchShards(deps, (await getManifest<DatasetManifest>(store, dataset)).training.train[side]),
+            shards: await fetchShards(deps, shards),
+            before,
+            after,
+          }));
+        });
       }),
 
     synthesizeShard: async ({ study, side, weights, firstSeed, lastSeed }) =>

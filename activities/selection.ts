@@ -53,7 +53,7 @@ export function createSelectionActivities(deps: LocalDeps): Pick<CpuActivities, 
             const describe = async (side: ClassSide): Promise<FilteredClass> => {
               const { verdicts, train, validation: validating, ...counts } = selected.classes[side];
               const blob = await putBlob(store, jsonLines(verdicts));
-              return { ...counts, verdicts: blob, ended: ended[side] };
+              return { ...counts, verdicts: blob, ended: ended[side], loss: null };
             };
             return await putManifest<FilteredSetManifest>(store, {
               kind: 'filteredSet',

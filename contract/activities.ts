@@ -8,6 +8,7 @@ import type {
   EvaluationManifest,
   FilteredSetManifest,
   FilterEnd,
+  FilterLoss,
   Fingerprint,
   GeneratorManifest,
   IngestedShard,
@@ -91,6 +92,11 @@ export interface ControlActivities {
     readonly studyId: string;
     readonly variant: ClassifierVariant;
   }): Promise<RefTo<ClassifierManifest>>;
+  /** The selection with what it cost. */
+  publishFilteredSet(input: {
+    readonly filtered: RefTo<FilteredSetManifest>;
+    readonly loss: PerClass<FilterLoss | null>;
+  }): Promise<RefTo<FilteredSetManifest>>;
   publishGenerator(input: PublishGeneratorInput): Promise<RefTo<GeneratorManifest>>;
   publishSyntheticSet(input: {
     readonly manifest: Omit<SyntheticSetManifest, 'kind'>;
@@ -272,6 +278,15 @@ export interface GpuActivities {
     readonly classifier: RefTo<ClassifierManifest>;
     readonly weights: BlobRef | null;
   }): Promise<SnapshotMetric>;
+  /** What the filter cost in variety and distance to the training reals; null when there is too little to measure. */
+  measureFilter(input: {
+    readonly study: Study;
+    readonly side: ClassSide;
+    readonly dataset: RefTo<DatasetManifest>;
+    readonly classifier: RefTo<ClassifierManifest>;
+    readonly shards: readonly ShardRef[];
+    readonly filtered: RefTo<FilteredSetManifest>;
+  }): Promise<FilterLoss | null>;
   synthesizeShard(input: {
     readonly study: Study;
     readonly side: ClassSide;

@@ -2,6 +2,7 @@ import type { ClassifierConfig, GeneratorConfig, Study } from './study.ts';
 import type {
   ClassSide,
   EpochRecord,
+  FilterLoss,
   Fingerprint,
   PerClass,
   PretrainedWeights,
@@ -119,6 +120,17 @@ export interface MeasureSnapshotTask {
   readonly seed: number;
 }
 
+export interface MeasureFilterTask {
+  readonly extractor: ClassifierModel;
+  readonly extractorName: string;
+  readonly reals: readonly LocalShard[];
+  /** All candidates. */
+  readonly shards: readonly LocalShard[];
+  /** Seeds, equally many. */
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+}
+
 export interface SynthesizeShardTask {
   readonly generator: GeneratorModel;
   readonly side: ClassSide;
@@ -146,6 +158,7 @@ export interface EngineTasks {
   readonly trainGenerator: { readonly input: TrainGeneratorTask; readonly output: TrainGeneratorOutput };
   readonly trainClassifier: { readonly input: TrainClassifierTask; readonly output: TrainClassifierOutput };
   readonly measureSnapshot: { readonly input: MeasureSnapshotTask; readonly output: SnapshotMetric };
+  readonly measureFilter: { readonly input: MeasureFilterTask; readonly output: FilterLoss | null };
   readonly synthesizeShard: {
     readonly input: SynthesizeShardTask;
     readonly output: LocalShard & { readonly images: number };

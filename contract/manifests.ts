@@ -225,6 +225,28 @@ export interface Verdict {
 
 export type FilterEnd = 'enough accepted' | 'maxCandidates tried' | 'no top-up';
 
+/** A set of fakes beside the training reals of its class, in the features of an extractor. */
+export interface SetQuality {
+  /** Frechet distance; biased upwards with few images, equally before and after. */
+  readonly frechet: number;
+  /** Kernel distance (squared maximum mean discrepancy), unbiased. */
+  readonly kernel: number;
+  /** Share of the reals among the fakes' neighbourhoods. */
+  readonly recall: number;
+  /** Share of the reals with a fake in their neighbourhood. */
+  readonly coverage: number;
+}
+
+/** What the filter cost: equal numbers of fakes before it and of those it kept. */
+export interface FilterLoss {
+  readonly extractor: string;
+  readonly reals: number;
+  /** In each of the two sets. */
+  readonly fakes: number;
+  readonly before: SetQuality;
+  readonly after: SetQuality;
+}
+
 export interface FilteredClass {
   readonly candidates: number;
   readonly accepted: number;
@@ -236,6 +258,8 @@ export interface FilteredClass {
   readonly keptHistogram: readonly number[];
   /** What ended the search for more: enough were accepted, all of `maxCandidates` were tried, or top-up is off. */
   readonly ended: FilterEnd;
+  /** Null when too few images were kept, or there are too few reals, to measure it. */
+  readonly loss: FilterLoss | null;
 }
 
 export interface FilteredSetManifest {

@@ -45,6 +45,7 @@ export interface SynthesizeInput {
 
 export interface FilterSyntheticInput {
   readonly resolved: ResolvedStudy;
+  readonly dataset: RefTo<DatasetManifest>;
   readonly classifier: RefTo<ClassifierManifest>;
   readonly synthetic: PerClass<SyntheticSource>;
 }

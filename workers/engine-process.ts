@@ -4,6 +4,7 @@ import { trainClassifier } from '../lib/classifier/train.ts';
 import { loadEngine } from '../lib/engine/backend.ts';
 import { describeEngine } from '../lib/engine/fingerprint.ts';
 import { trainGenerator } from '../lib/generator/train.ts';
+import { measureFilter } from '../lib/synthesis/measure-filter.ts';
 import { measureSnapshot } from '../lib/synthesis/measure-snapshot.ts';
 import { scoreShards } from '../lib/synthesis/score-shards.ts';
 import { synthesizeShard } from '../lib/synthesis/synthesize-shard.ts';
@@ -25,6 +26,7 @@ const implementations: { readonly [T in EngineTaskName]: Implementation<T> } = {
   trainGenerator,
   trainClassifier,
   measureSnapshot,
+  measureFilter,
   synthesizeShard,
   scoreShards,
 };

@@ -4,6 +4,7 @@ import {
   classSides,
   type ClassSide,
   type FilterEnd,
+  type FilterLoss,
   type FilteredSetManifest,
   type RefTo,
   type SyntheticShard,
@@ -18,10 +19,10 @@ import { controlStep } from './step-control.ts';
 
 /**
  * The classifier trained on reals scores every fake; agreeing ones are kept, drawn in equal numbers per class. With top-up,
- * further seeds are generated until enough are accepted or `maxCandidates` is spent.
+ * further seeds are generated until enough are accepted or `maxCandidates` is spent. What the filter cost in variety is measured against the training reals.
  */
 export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefTo<FilteredSetManifest>> {
-  const { resolved, classifier, synthetic } = input;
+  const { resolved, dataset, classifier, synthetic } = input;
   const { study } = resolved;
   const steps = controlStep('filter', 'images');
   upsertSearchAttributes(stageOf(study, 'filter'));
@@ -39,11 +40,12 @@ export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefT
       filter: study.filter,
       split: study.split,
       synthesis: study.synthesis,
+      measured: study.snapshotMetric.fakes,
       seed: study.seed,
       precision: study.precision,
       execution: study.execution,
     },
-    inputs: [classifier, synthetic.negative.manifest, synthetic.positive.manifest],
+    inputs: [dataset, classifier, synthetic.negative.manifest, synthetic.positive.manifest],
     describe: describeGpu(gpu, resolved),
   };
   return await runStep<FilteredSetManifest>(steps, description, async () => {
@@ -80,6 +82,13 @@ export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefT
       if (accepted(side) >= wanted) ended[side] = 'enough accepted';
       else if (limit > 0) ended[side] = 'maxCandidates tried';
     }
-    return { manifest: await selecting.selectSynthetic({ study, scored, ended }) };
+    const filtered = await selecting.selectSynthetic({ study, scored, ended });
+    const loss: Record<ClassSide, FilterLoss | null> = { negative: null, positive: null };
+    for (const side of classSides) {
+      await steps.report({ detail: `measuring what the filter cost: ${study.classes[side]}` });
+      const shards = scored[side].map(({ shard }) => shard);
+      loss[side] = await gpu.measureFilter({ study, side, dataset, classifier, shards, filtered });
+    }
+    return { manifest: await control.publishFilteredSet({ filtered, loss }) };
   });
 }

@@ -91,6 +91,7 @@ export async function study(file: unknown): Promise<StudyResult> {
 
   const filtered = await state.child<typeof filterSynthetic>('filterSynthetic', 'filter', undefined, {
     resolved,
+    dataset,
     classifier: real,
     synthetic,
   });

@@ -100,7 +100,33 @@ export function filterSection({ study, filtered }: ReportInputs): SafeHtml {
         ];
       }),
     }),
+    lossTable({ study, filtered }),
   );
+}
+
+/** Equal numbers of fakes before and after, beside the training reals. */
+function lossTable({ study, filtered }: Pick<ReportInputs, 'study' | 'filtered'>): SafeHtml {
+  const rows = classSides.flatMap((side) => {
+    const { loss } = filtered.classes[side];
+    if (loss === null) return [];
+    return (['before', 'after'] as const).map((when) => [
+      `${study.classes[side]}, ${when} the filter`,
+      formatCount(loss.fakes),
+      formatNumber(loss[when].frechet),
+      formatNumber(loss[when].kernel),
+      formatPercent(loss[when].recall),
+      formatPercent(loss[when].coverage),
+    ]);
+  });
+  if (rows.length === 0)
+    return markup`<p>What the filter cost in variety could not be measured: fewer than six images were kept.</p>`;
+  return markup`<p>What the filter cost: equally many fakes before it and of those it kept, beside the training images of the class. Recall is the share of training images among the fakes' neighbourhoods, coverage the share with a fake in their own. All of it is seen with the eyes of the classifier that filtered, which flatters what it kept.</p>${table(
+    {
+      label: 'What the filter cost',
+      head: ['Fakes', 'Images', 'Frechet distance', 'Kernel distance', 'Recall', 'Coverage'],
+      rows,
+    },
+  )}`;
 }
 
 function classifierColumn(manifest: ClassifierManifest | null, side: 'train' | 'validation'): string {

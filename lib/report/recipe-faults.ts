@@ -73,7 +73,7 @@ const psiMismatch: Judge = ({ study }) => ({
 const easyImages: Judge = () => ({
   present: true,
   detail:
-    'The filter keeps what the real-trained model already recognises: images with the intended label, but easy ones. The coverage lost by this was not measured.',
+    'The filter keeps what the real-trained model already recognises: images with the intended label, but easy ones. The coverage lost by this is in the section on the filter; the reference never measured it.',
 });
 
 const randomTrunk: Judge = ({ study, classifiers }) => {

@@ -18,6 +18,8 @@ export const farAboveFloor = 3;
 export const smallTestSet = 150;
 /** Acceptance below which the filter, not the generator, decides what the synthetic set looks like. */
 export const lowAcceptance = 0.5;
+/** Share of the coverage before the filter below which it has collapsed variety. */
+export const collapseRatio = 0.8;
 /** AUC of the real-trained classifier below which filter and metric rest on sand. */
 export const weakClassifierAuc = 0.7;
 
@@ -79,7 +81,7 @@ function warnOfFilter({ study, filtered }: ReportInputs): readonly Warning[] {
   if (filtered.degenerate !== null)
     warnings.push(serious(`Degenerate synthetic set: ${withoutStop(filtered.degenerate)}. Nothing was compared.`));
   for (const side of classSides) {
-    const { accepted, candidates, ended, kept } = filtered.classes[side];
+    const { accepted, candidates, ended, kept, loss } = filtered.classes[side];
     const rate = candidates === 0 ? 0 : accepted / candidates;
     const name = study.classes[side];
     if (rate === 0)
@@ -88,6 +90,12 @@ function warnOfFilter({ study, filtered }: ReportInputs): readonly Warning[] {
       warnings.push(
         caution(
           `Low acceptance: the real-trained classifier recognised only ${formatPercent(rate)} of the ${name} fakes.`,
+        ),
+      );
+    if (loss !== null && loss.after.coverage < collapseRatio * loss.before.coverage)
+      warnings.push(
+        serious(
+          `The filter collapses variety: of the ${name} training images, ${formatPercent(loss.before.coverage)} had a fake near them before it and ${formatPercent(loss.after.coverage)} after it, at equal numbers of fakes.`,
         ),
       );
     if (ended === 'maxCandidates tried' && rate > 0)

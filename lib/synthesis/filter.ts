@@ -132,3 +132,23 @@ function histogramOf(candidates: readonly Candidate[], side: ClassSide): number[
   }
   return bins;
 }
+
+/**
+ * Equal numbers of fakes before the filter (any candidates) and of kept ones, drawn by seed, at most `most` of each: distances
+ * and coverage depend on the number of images, so only equal numbers can be compared. Seeds, ascending.
+ */
+export function drawForComparison(
+  verdicts: readonly Pick<Verdict, 'seed' | 'kept'>[],
+  { most, seed, side }: { readonly most: number; readonly seed: number; readonly side: ClassSide },
+): { readonly before: number[]; readonly after: number[] } {
+  const kept = verdicts.filter((verdict) => verdict.kept);
+  const count = Math.min(most, kept.length);
+  const draw = (from: readonly Pick<Verdict, 'seed'>[], stream: string): number[] =>
+    shuffled(
+      from.map((verdict) => verdict.seed).sort((a, b) => a - b),
+      createRng(seed, `filter/${side}/${stream}`),
+    )
+      .slice(0, count)
+      .sort((a, b) => a - b);
+  return { before: draw(verdicts, 'before'), after: draw(kept, 'after') };
+}

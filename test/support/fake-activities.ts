@@ -103,6 +103,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
       return Promise.resolve();
     },
     publishClassifier: ({ variant }) => Promise.resolve(ref('classifier', variant)),
+    publishFilteredSet: ({ filtered }) => Promise.resolve(filtered),
     publishGenerator: ({ side }) => Promise.resolve(ref('generator', side)),
     publishSyntheticSet: ({ manifest }) =>
       Promise.resolve({ kind: 'syntheticSet' as const, sha256: manifest.snapshot.weights.sha256, bytes: 1 }),
@@ -183,6 +184,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
           ) || 0,
         ),
       ),
+    measureFilter: () => Promise.resolve(null),
     synthesizeShard: ({ firstSeed, lastSeed }) =>
       Promise.resolve({ firstSeed, lastSeed, shard: { tar: ref('t', 't'), index: ref('i', 'i'), images: 8 } }),
     scoreShard: ({ shard }) => Promise.resolve({ ...shard, scores: ref('s', 's'), accepted: 4 }),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { defaults } from '../../../contract/presets.ts';
 import type { Candidate } from '../../../lib/synthesis/filter-rules.ts';
-import { selectFiltered, type SelectFilteredInput } from '../../../lib/synthesis/filter.ts';
+import { drawForComparison, selectFiltered, type SelectFilteredInput } from '../../../lib/synthesis/filter.ts';
 
 /** Seeds 1..n with probabilities of the intended class that rise from 0 to 1. */
 function rising(n: number, side: 'negative' | 'positive', power = 1): Candidate[] {
@@ -109,5 +109,22 @@ describe('selectFiltered', () => {
   });
   it('refuses a share of 1', () => {
     expect(() => selectFiltered({ ...input, validationShare: 1 })).toThrow('validation share from 0 to below 1, got 1');
+  });
+});
+
+describe('drawForComparison', () => {
+  const verdicts = Array.from({ length: 50 }, (_, i) => ({ seed: i + 1, kept: i % 5 === 0 }));
+  const draw = (over = {}) => drawForComparison(verdicts, { most: 100, seed: 1, side: 'negative', ...over });
+  it('takes as many of all candidates as were kept, kept ones among them or not', () => {
+    const { before, after } = draw();
+    expect(after).toEqual([1, 6, 11, 16, 21, 26, 31, 36, 41, 46]);
+    expect(before).toHaveLength(10);
+    expect(before.some((seed) => seed % 5 !== 1)).toBe(true);
+  });
+  it('takes no more than asked, the same by seed and others by another', () => {
+    expect(draw({ most: 4 }).before).toHaveLength(4);
+    expect(draw({ most: 4 }).after).toHaveLength(4);
+    expect(draw()).toEqual(draw());
+    expect(draw({ seed: 2 }).before).not.toEqual(draw().before);
   });
 });

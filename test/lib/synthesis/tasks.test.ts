@@ -19,7 +19,9 @@ import { tf } from '../../../lib/engine/tf.ts';
 import { networkShapeOf } from '../../../lib/generator/architecture.ts';
 import { saveSnapshot } from '../../../lib/generator/checkpoint.ts';
 import { createTrainingState, disposeTrainingState } from '../../../lib/generator/state.ts';
+import { createRng } from '../../../lib/random.ts';
 import { readPngText } from '../../../lib/png-metadata/png-text.ts';
+import { compareWithReals, measureFilter } from '../../../lib/synthesis/measure-filter.ts';
 import { measureSnapshot } from '../../../lib/synthesis/measure-snapshot.ts';
 import { scoreShards } from '../../../lib/synthesis/score-shards.ts';
 import { synthesizeShard } from '../../../lib/synthesis/synthesize-shard.ts';
@@ -146,5 +148,52 @@ describe('scoreShards and measureSnapshot', () => {
     await expect(measureSnapshot(task, contextWith(running))).rejects.toThrow(
       'at least 4 training images of a class, got 3',
     );
+  });
+});
+
+describe('measureFilter', () => {
+  const measure = async (before: number[], after: number[], signal = running) => {
+    const reals = [await synthesizeShard({ ...taskOf(101, 116, 1), firstSeed: 101 }, contextWith(signal))];
+    const shards = [await synthesizeShard(taskOf(1, 10), contextWith(signal))];
+    shards.push(await synthesizeShard(taskOf(11, 20), contextWith(signal)));
+    const task = { ...{ extractor, extractorName: 'irv2-real' }, reals, shards, before, after };
+    return measureFilter(task, contextWith(signal));
+  };
+  const seeds = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
+
+  it('finds no loss between equal sets, across shards, and leaves no tensor behind', async () => {
+    await measure(seeds(1, 12), seeds(1, 12));
+    const tensors = tf.memory().numTensors;
+    const loss = await measure(seeds(1, 12), seeds(1, 12));
+    expect(tf.memory().numTensors).toBe(tensors);
+    expect(loss).toMatchObject({ extractor: 'irv2-real', reals: 16, fakes: 12 });
+    expect(loss?.after).toEqual(loss?.before);
+    expect(loss?.before.frechet).toBeGreaterThan(0);
+  });
+  it('measures another set otherwise', async () => {
+    const loss = await measure(seeds(1, 12), seeds(9, 20));
+    expect(loss?.after.frechet).not.toBe(loss?.before.frechet);
+  });
+  it('says nothing about fewer than six images, and refuses unequal numbers and strange seeds', async () => {
+    expect(await measure(seeds(1, 5), seeds(1, 5))).toBeNull();
+    await expect(measure(seeds(1, 7), seeds(1, 6))).rejects.toThrow(/equal numbers/);
+    await expect(measure(seeds(1, 6), seeds(20, 25))).rejects.toThrow(/no image of seed 21/);
+  });
+});
+
+describe('compareWithReals', () => {
+  it('sees fakes that crowd around one real: less recall and coverage, more distance', () => {
+    const rng = createRng(1, 'crowd');
+    const cloud = (rows: number, spread: number) => ({
+      ...{ rows, columns: 3 },
+      values: Float64Array.from({ length: rows * 3 }, () => spread * (rng() - 0.5)),
+    });
+    const reals = cloud(100, 1);
+    const wide = compareWithReals(reals, cloud(100, 1));
+    const crowded = compareWithReals(reals, cloud(100, 0.1));
+    expect(crowded.coverage).toBeLessThan(0.8 * wide.coverage);
+    expect(crowded.recall).toBeLessThan(0.5 * wide.recall);
+    expect(crowded.frechet).toBeGreaterThan(5 * wide.frechet);
+    expect(crowded.kernel).toBeGreaterThan(wide.kernel);
   });
 });
