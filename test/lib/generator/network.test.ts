@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { loadEngine } from '../../../lib/engine/backend.ts';
+import { minibatchStddev } from '../../../lib/engine/ops.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import type { NetworkShape } from '../../../lib/generator/architecture.ts';
 import { trainingStyles } from '../../../lib/generator/loss.ts';
@@ -105,6 +106,23 @@ describe('modulation', () => {
     );
     const largest = tf.max(tf.abs(fused)).dataSync()[0]!;
     expect(maxDifference(scaled, fused) / largest).toBeLessThan(1e-5);
+  });
+});
+
+describe('epsilons are 1e-8, seen where everything else vanishes', () => {
+  it('demodulation', () => {
+    const kernel = tf.ones<tf.Rank.R4>([3, 3, 1, 1]); // sum over the kernel of squares: 9 s^2
+    const d = demodulation(tf.tensor2d([0, 1e-4 / 3], [2, 1]), kernel).dataSync();
+    expect(d[0]! / 1e4).toBeCloseTo(1, 5);
+    expect(d[1]! / (1e4 / Math.SQRT2)).toBeCloseTo(1, 5);
+  });
+  it('normalisation of latents', () => {
+    const none = { ...smallShape, mappingLayers: 0 };
+    expect(mapping(smallWeights('G'), none, tf.fill([1, 8], 1e-4)).dataSync()[0]).toBeCloseTo(Math.SQRT1_2, 5);
+  });
+  it('minibatch stddev', () => {
+    const map = minibatchStddev(tf.ones<tf.Rank.R4>([4, 1, 1, 1])).dataSync()[1]!;
+    expect(map / 1e-4).toBeCloseTo(1, 5);
   });
 });
 
