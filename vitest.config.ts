@@ -7,7 +7,7 @@ const project = (name: string, include: string[], extra: Record<string, unknown>
 export default defineConfig({
   test: {
     projects: [
-      project('unit', ['test/{contract,lib,activities,workers,cli,infra}/**/*.test.ts']),
+      project('unit', ['test/{contract,lib,activities,workers,cli,infra,bench}/**/*.test.ts']),
       project('workflow', ['test/workflows/**/*.test.ts'], {
         globalSetup: ['test/support/temporal-server.ts'],
         fileParallelism: false,
