@@ -189,8 +189,27 @@ class Definition:
         return upfirdn2d(x, down=2, pad=(1, 1))
 
     @staticmethod
-    def conv_down(x: Tensor, weight: Tensor) -> Tensor:
-        return F.conv2d(upfirdn2d(x, pad=(2, 2)), weight, stride=2)
+    def conv(x: Tensor, stored: Tensor, bias: Tensor, down: bool = False) -> Tensor:
+        weight = scaled(stored)
+        y = F.conv2d(upfirdn2d(x, pad=(2, 2)), weight, stride=2) if down else F.conv2d(x, weight, padding=pad_of(weight))
+        return lrelu(y + bias[None, :, None, None])
+
+    @staticmethod
+    def residual(main: Tensor, skip: Tensor) -> Tensor:
+        return (main + skip) / math.sqrt(2)
+
+    @staticmethod
+    def shortcut(x: Tensor, stored: Tensor) -> Tensor:
+        return F.conv2d(x, scaled(stored))
+
+    @staticmethod
+    def styled(x: Tensor, stored: Tensor, s: Tensor, bias: Tensor, noise: Tensor, up: bool) -> Tensor:
+        y = Definition.modulated(x, scaled(stored), s, up, True)
+        return lrelu(y + noise + bias[None, :, None, None])
+
+    @staticmethod
+    def pixels(x: Tensor, stored: Tensor, s: Tensor, bias: Tensor) -> Tensor:
+        return Definition.modulated(x, scaled(stored), s, False, False) + bias[None, :, None, None]
 
     @staticmethod
     def modulated(x: Tensor, weight: Tensor, s: Tensor, up: bool, demodulate: bool) -> Tensor:
@@ -202,12 +221,13 @@ class Definition:
         if up:
             x = upfirdn2d(x, up=2, pad=(3, 2), gain=4)
         folded = x.reshape(1, -1, x.shape[2], x.shape[3])
-        y = F.conv2d(folded, own.reshape(-1, *own.shape[2:]), groups=n, padding=0 if up else weight.shape[2] // 2)
+        y = F.conv2d(folded, own.reshape(-1, *own.shape[2:]), groups=n, padding=0 if up else pad_of(weight))
         return y.reshape(n, -1, h * 2 if up else h, w * 2 if up else w)
 
 
 class Fast:
-    """Forms for speed: strided convolutions, and the style on activations instead of kernels."""
+    """Forms for speed: strided convolutions, the style on activations instead of kernels, gains and scales on the small
+    tensors (f(g x) = g f(x) for the leaky ReLU), everything in the type of the activations."""
 
     @staticmethod
     def fir(x: Tensor, gain: float = 1.0, stride: int = 1, padding: int = 0) -> Tensor:
@@ -225,22 +245,36 @@ class Fast:
         return Fast.fir(x, stride=2, padding=1)
 
     @staticmethod
-    def conv_down(x: Tensor, weight: Tensor) -> Tensor:
-        return F.conv2d(Fast.fir(x, padding=2), weight, stride=2)
+    def conv(x: Tensor, stored: Tensor, bias: Tensor, down: bool = False) -> Tensor:
+        weight, bias = scaled(stored, gain=GAIN), bias * GAIN
+        if down:
+            return F.leaky_relu(F.conv2d(Fast.fir(x, padding=2), weight, bias, stride=2), SLOPE)
+        return F.leaky_relu(F.conv2d(x, weight, bias, padding=pad_of(weight)), SLOPE)
 
     @staticmethod
-    def modulated(x: Tensor, weight: Tensor, s: Tensor, up: bool, demodulate: bool) -> Tensor:
-        x = x * s[:, :, None, None]
+    def residual(main: Tensor, skip: Tensor) -> Tensor:
+        return torch.add(skip, main, alpha=math.sqrt(0.5))
+
+    @staticmethod
+    def shortcut(x: Tensor, stored: Tensor) -> Tensor:
+        return F.conv2d(x, scaled(stored, gain=math.sqrt(0.5)))  # see `residual`
+
+    @staticmethod
+    def styled(x: Tensor, stored: Tensor, s: Tensor, bias: Tensor, noise: Tensor, up: bool) -> Tensor:
+        s = scaled(s, stored[0].numel())
+        y = x * over_pixels(s, x)
         if up:
-            x = F.conv_transpose2d(x, weight.flip(2, 3).transpose(0, 1), stride=2)
-            x = Fast.fir(x, gain=4, padding=1)
+            y = F.conv_transpose2d(y, stored.flip(2, 3).transpose(0, 1), stride=2)
+            y = Fast.fir(y, gain=4, padding=1)
         else:
-            x = F.conv2d(x, weight, padding=weight.shape[2] // 2)
-        if demodulate:
-            energy = weight.square().sum([2, 3])  # [Cout, Cin]
-            d = torch.rsqrt(s.square() @ energy.t() + 1e-8)
-            x = x * d[:, :, None, None]
-        return x
+            y = F.conv2d(y, stored, padding=pad_of(stored))
+        d = torch.rsqrt(s.square() @ stored.square().sum([2, 3]).t() + 1e-8) * GAIN
+        y = torch.addcmul((noise * GAIN).to(y.dtype), y, over_pixels(d, y))
+        return F.leaky_relu(y + (bias * GAIN).to(y.dtype)[None, :, None, None], SLOPE)
+
+    @staticmethod
+    def pixels(x: Tensor, stored: Tensor, s: Tensor, bias: Tensor) -> Tensor:
+        return F.conv2d(x * over_pixels(scaled(s, stored[0].numel()), x), stored, bias)
 
 
 Ops = type[Definition] | type[Fast]
@@ -250,9 +284,17 @@ def lrelu(x: Tensor) -> Tensor:
     return F.leaky_relu(x, SLOPE) * GAIN
 
 
-def scaled(weight: Tensor, fan_in: int | None = None) -> Tensor:
+def pad_of(weight: Tensor) -> int:
+    return weight.shape[2] // 2
+
+
+def over_pixels(s: Tensor, x: Tensor) -> Tensor:
+    return s.to(x.dtype)[:, :, None, None]
+
+
+def scaled(weight: Tensor, fan_in: int | None = None, gain: float = 1.0) -> Tensor:
     """Equalised learning rate: [.., in..] / sqrt(fan in). Dense layers are [in, out], convolutions [out, in, k, k]."""
-    return weight / math.sqrt(fan_in if fan_in is not None else weight[0].numel())
+    return weight * (gain / math.sqrt(fan_in if fan_in is not None else weight[0].numel()))
 
 
 def dense(w: Weights, layer: str, x: Tensor, lam: float = 1.0) -> Tensor:
@@ -280,14 +322,11 @@ def synthesis(g: Weights, s: Shape, ws: Tensor, noise: list[Tensor], ops: Ops = 
     """ws [N, styles, L], noise [N, 1, side, side] each -> images [N, channels, R, R]."""
 
     def layer(x: Tensor, name: str, index: int, up: bool) -> Tensor:
-        weight = scaled(g[f"{name}/weight"])
-        y = ops.modulated(x, weight, style(g, name, ws[:, index]), up, True)
-        y = y + noise[index] * g[f"{name}/noiseStrength"]
-        return lrelu(y + g[f"{name}/bias"][None, :, None, None])
+        drawn = noise[index] * g[f"{name}/noiseStrength"]
+        return ops.styled(x, g[f"{name}/weight"], style(g, name, ws[:, index]), g[f"{name}/bias"], drawn, up)
 
     def to_rgb(x: Tensor, name: str, index: int) -> Tensor:
-        y = ops.modulated(x, scaled(g[f"{name}/weight"]), style(g, name, ws[:, index]), False, False)
-        return y + g[f"{name}/bias"][None, :, None, None]
+        return ops.pixels(x, g[f"{name}/weight"], style(g, name, ws[:, index]), g[f"{name}/bias"])
 
     x = g["synthesis/b4/const"].expand(ws.shape[0], -1, -1, -1)
     image: Tensor | None = None
@@ -298,7 +337,7 @@ def synthesis(g: Weights, s: Shape, ws: Tensor, noise: list[Tensor], ops: Ops = 
             x = layer(x, f"{name}/conv0", 2 * r - 5, True)
         x = layer(x, f"{name}/conv1", 2 * r - 4, False)
         if block > 4 and s.g_architecture == "resnet":
-            x = (x + ops.up_image(F.conv2d(before, scaled(g[f"{name}/skip/weight"])))) / math.sqrt(2)
+            x = ops.residual(x, ops.up_image(ops.shortcut(before, g[f"{name}/skip/weight"])))
         if s.g_architecture == "skip" or block == s.resolution:
             rgb = to_rgb(x, f"{name}/toRgb", 2 * r - 3)
             image = rgb if image is None else ops.up_image(image) + rgb
@@ -324,9 +363,7 @@ def discriminator(d: Weights, s: Shape, images: Tensor, labels: Tensor | None = 
     """images [N, channels, R, R] -> scores [N, 1]."""
 
     def conv(x: Tensor, name: str, down: bool = False) -> Tensor:
-        weight = scaled(d[f"{name}/weight"])
-        y = ops.conv_down(x, weight) if down else F.conv2d(x, weight, padding=weight.shape[2] // 2)
-        return lrelu(y + d[f"{name}/bias"][None, :, None, None])
+        return ops.conv(x, d[f"{name}/weight"], d[f"{name}/bias"], down)
 
     x: Tensor | None = None
     for block in reversed(s.blocks):
@@ -339,7 +376,7 @@ def discriminator(d: Weights, s: Shape, images: Tensor, labels: Tensor | None = 
             break
         y = conv(conv(x, f"{name}/conv0"), f"{name}/conv1", down=True)
         if s.d_architecture == "resnet":
-            y = (y + F.conv2d(ops.down_image(x), scaled(d[f"{name}/skip/weight"]))) / math.sqrt(2)
+            y = ops.residual(y, ops.shortcut(ops.down_image(x), d[f"{name}/skip/weight"]))
         if s.d_architecture == "skip":
             images = ops.down_image(images)
         x = y
