@@ -87,11 +87,7 @@ function warnOfFilter({ study, filtered }: ReportInputs): readonly Warning[] {
     if (rate === 0)
       warnings.push(serious(`Acceptance 0: the filter accepted none of ${formatCount(candidates)} images of ${name}.`));
     else if (rate < lowAcceptance && study.filter.rule !== 'quantile')
-      warnings.push(
-        caution(
-          `Low acceptance: the filter let only ${formatPercent(rate)} of the ${name} fakes pass.`,
-        ),
-      );
+      warnings.push(caution(`Low acceptance: the filter let only ${formatPercent(rate)} of the ${name} fakes pass.`));
     if (loss !== null && loss.after.coverage < collapseRatio * loss.before.coverage)
       warnings.push(
         serious(
