@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { ReevaluationRow } from '../../contract/activities.ts';
 import { reevaluationsKey } from '../../contract/keys.ts';
-import type { EvaluationManifest, Prediction } from '../../contract/manifests.ts';
+import type { EvaluationManifest, FilteredSetManifest, Prediction } from '../../contract/manifests.ts';
 import { describeRuntime } from '../../lib/fingerprint.ts';
 import { writePhantomDataset } from '../../lib/phantom/dataset.ts';
 import type { Results } from '../../lib/report/results.ts';
@@ -139,6 +139,14 @@ describe('a study', () => {
     const files = (await readdir(out, { recursive: true })).map(String);
     expect(files.filter((file) => /seed\d+\.png$/.test(file)).length).toBeGreaterThanOrEqual(128);
     expect(files.some((file) => file.endsWith('report.html'))).toBe(true);
+    const text = await readFile(join(out, 'filter', 'manifest.json'), 'utf8');
+    const { classes } = JSON.parse(text) as FilteredSetManifest;
+    for (const { loss, kept, keptHistogram } of Object.values(classes)) {
+      expect(keptHistogram.reduce((sum, n) => sum + n, 0)).toBe(kept);
+      expect(loss).toMatchObject({ extractor: 'irv2-real', fakes: Math.min(kept, smallStudy.snapshotMetric.fakes) });
+    }
+    await runner.echoforge('export-weights', studyId, '--out', join(dir, 'real.h5'));
+    expect((await readFile(join(dir, 'real.h5'))).toString('latin1', 1, 4)).toBe('HDF');
     const logs = join(dir, 'logs');
     await runner.echoforge('tensorboard', studyId, '--out', logs);
     const events = (await readdir(logs, { recursive: true })).map(String).filter((file) => file.includes('tfevents'));
