@@ -4,25 +4,15 @@ import type { StudyProgress } from '../../contract/progress.ts';
 import type { ProcessName } from '../../infra/local/stack.ts';
 import { startTestStack } from '../support/stack.ts';
 import { createRunner, smallStudy, type StudyRunner } from '../support/study-runner.ts';
+import { runUndisturbed } from '../support/undisturbed.ts';
 
 /**
  * The same study undisturbed and, in another empty store, with kill -9 of every part at named points of its way. Nobody
  * helps; results and report are the same bytes.
  */
 type TestStack = Awaited<ReturnType<typeof startTestStack>>;
-let calm: TestStack;
 let results: Buffer;
 let report: Buffer;
-
-async function runUndisturbed(): Promise<void> {
-  calm = await startTestStack();
-  const runner = await createRunner(calm.env);
-  await runner.importPhantoms('phantoms', 80);
-  await runner.start('calm', smallStudy);
-  await runner.finish('study/calm');
-  [results, report] = [await runner.results('calm'), await runner.report('calm')];
-  await calm.dispose();
-}
 
 const reached =
   (step: string, share: number) =>
@@ -40,7 +30,7 @@ describe('kill -9', () => {
   let stack: TestStack;
   let runner: StudyRunner;
   beforeAll(async () => {
-    await runUndisturbed();
+    ({ results, report } = await runUndisturbed());
     stack = await startTestStack();
     runner = await createRunner(stack.env);
     await runner.importPhantoms('phantoms', 80);
