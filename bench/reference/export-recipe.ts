@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { encodeKerasH5 } from '../../lib/classifier/keras-h5.ts';
 import { kerasLayerOrder } from '../../lib/classifier/keras-order.ts';
 import { planNetwork } from '../../lib/classifier/shape-layers.ts';
-import { recipe } from '../../test/lib/classifier/integer-recipe.ts';
+import { recipe } from './integer-recipe.ts';
 
 /**
  * Exports a network with the weights of the recipe, for keras_check_export.py:

@@ -17,7 +17,7 @@ import { putBlobFile, putManifest } from '../../lib/storage/blobs.ts';
 import { createMemoryStore } from '../../lib/storage/memory.ts';
 import type { ObjectStore } from '../../lib/storage/object-store.ts';
 import { updatePointer } from '../../lib/storage/pointer.ts';
-import { recipe } from '../lib/classifier/integer-recipe.ts';
+import { recipe } from '../../bench/reference/integer-recipe.ts';
 import { fakeFingerprint } from '../support/fake-activities.ts';
 
 /** Weights in and out of the store: from a file to a training, from a finished study to Keras. */

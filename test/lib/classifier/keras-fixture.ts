@@ -5,7 +5,7 @@ import { createModel, type Model } from '../../../lib/classifier/model.ts';
 import { convolutions, type Architecture } from '../../../lib/classifier/network.ts';
 import { inferenceMode, tensorLayers } from '../../../lib/classifier/tensor-layers.ts';
 import { tf } from '../../../lib/engine/tf.ts';
-import { imageBytes, mixed, recipe } from './integer-recipe.ts';
+import { imageBytes, mixed, recipe } from '../../../bench/reference/integer-recipe.ts';
 
 /** What Keras computed (bench/reference/keras_fixtures.py), and the same computed here. */
 

@@ -15,7 +15,7 @@ import { loadEngine } from '../../../lib/engine/backend.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { WeightsError } from '../../../lib/errors.ts';
 import { createRng } from '../../../lib/random.ts';
-import { recipe } from './integer-recipe.ts';
+import { recipe } from '../../../bench/reference/integer-recipe.ts';
 
 /** TINY of bench/reference/keras_fixtures.py: 4 filters wherever there may be fewer. */
 const config = {

@@ -1,6 +1,6 @@
-import { sizeOf } from '../../../lib/classifier/shape-layers.ts';
+import { sizeOf } from '../../lib/classifier/shape-layers.ts';
 
-/** Weights and images that bench/reference/irv2.py computes by the same integers; nothing large needs to be stored. */
+/** Weights and images that irv2.py computes by the same integers; nothing large needs to be stored. */
 
 function fnv1a(text: string): number {
   let value = 0x811c9dc5;
