@@ -1,7 +1,7 @@
 import type { EngineSettings } from '../../contract/engine.ts';
 import { ConfigurationError } from '../errors.ts';
 import { graphBinding, nativeBackend, type GraphBinding, type NativeBackend } from './native-backend.ts';
-import { installRecorder } from './step-recorder.ts';
+import { installRecorder, type Substitute } from './step-recorder.ts';
 import { tf } from './tf.ts';
 
 /** One training or inference step: run op by op, or recorded once and executed as one TensorFlow function. */
@@ -82,7 +82,7 @@ function record(
   const graph = binding.graphCreate();
   const { precision } = settings;
   const recorder = installRecorder({ step: options.name, graph, backend, binding, precision });
-  const substitutes: { restore(): void }[] = [];
+  const substitutes: Substitute[] = [];
   try {
     for (const variable of variables) substitutes.push(recorder.substitute(variable));
     const before = variables.map(({ dataId }) => dataId);
@@ -93,8 +93,8 @@ function record(
       const assigns = variables.filter(({ dataId }, i) => dataId !== before[i]);
       const results = [...Object.values(outputs), ...assigns].map((tensor) => recorder.outputOf(tensor));
       tf.dispose(outputs); // some are kept beyond this scope
-      const reads = variables.flatMap((variable) => {
-        const placeholder = recorder.placeholderOf(variable);
+      const reads = variables.flatMap((variable, i) => {
+        const placeholder = substitutes[i]?.placeholder() ?? null;
         return placeholder === null ? [] : [{ variable, placeholder }];
       });
       const given = [...inputs.map(([, tensor]) => recorder.inputOf(tensor)), ...reads.map((read) => read.placeholder)];

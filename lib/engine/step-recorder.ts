@@ -16,11 +16,16 @@ export interface StepRecorder {
   outputOf(tensor: tf.Tensor): number;
   /** The placeholder that a tensor made by `placeholder` stands for. */
   inputOf(tensor: tf.Tensor): number;
-  /** Lets the variable be read as a placeholder; `restore` gives it its value back. */
-  substitute(variable: tf.Variable): { restore(): void };
-  /** Placeholder of a substituted variable as soon as something read it, otherwise null. */
-  placeholderOf(variable: tf.Variable): number | null;
+  /** Lets the variable be read as a placeholder until `restore` gives it its value back. */
+  substitute(variable: tf.Variable): Substitute;
   uninstall(): void;
+}
+
+/** What stands for a variable while a step is recorded. */
+export interface Substitute {
+  /** The placeholder as soon as something read the variable, otherwise null. */
+  readonly placeholder: () => number | null;
+  readonly restore: () => void;
 }
 
 let recordingBackend: NativeBackend | null = null;
@@ -29,6 +34,11 @@ let recordingBackend: NativeBackend | null = null;
 export function ownKernels(): NativeBackend | null {
   const usable = graphBinding()?.hasKernels === true && recordingBackend?.isUsingGpuDevice === false;
   return usable ? recordingBackend : null;
+}
+
+interface StandIn {
+  readonly shape: readonly number[];
+  placeholder: number | null;
 }
 
 /** Convolutions and matrix products: what bf16 doubles the speed of. All have one element type T of inputs and output. */
@@ -59,7 +69,7 @@ export function installRecorder(options: {
 }): StepRecorder {
   const { step, graph, backend, binding, precision } = options;
   /** Negative ids of substituted variables, below all symbolic ones that a graph can have. */
-  const variables = new Map<number, { readonly shape: readonly number[]; placeholder: number | null }>();
+  const variables = new Map<number, StandIn>();
   const reduced = new Map<number, number>();
   const typeAttribute = (name: string, value: number): OpAttribute => ({ name, type: binding.TF_ATTR_TYPE, value });
 
@@ -176,7 +186,6 @@ export function installRecorder(options: {
   backend.binding = Object.create(binding, Object.fromEntries(overrides)) as NativeBinding;
   recordingBackend = backend;
   let substituted = 0;
-  const variableIds = new Map<tf.Variable, number>();
   return {
     placeholder(shape, dtype) {
       const type = dtype === 'float32' ? binding.TF_FLOAT : binding.TF_INT32;
@@ -195,11 +204,12 @@ export function installRecorder(options: {
       if (variables.has(id)) throw new Error(`${step}: ${variable.name} shares its value with another variable`);
       const value = tf.keep(tf.clone(variable as tf.Tensor)); // the value outlives an assignment
       const standIn = Number.MIN_SAFE_INTEGER + substituted++;
-      variables.set(standIn, { shape: variable.shape, placeholder: null });
-      variableIds.set(variable, standIn);
+      const read: StandIn = { shape: variable.shape, placeholder: null };
+      variables.set(standIn, read);
       entry.id = standIn;
       entry.values = null;
       return {
+        placeholder: () => read.placeholder,
         restore() {
           entry.id = id;
           entry.values = values;
@@ -208,7 +218,6 @@ export function installRecorder(options: {
         },
       };
     },
-    placeholderOf: (variable) => variables.get(variableIds.get(variable) ?? 0)?.placeholder ?? null,
     uninstall() {
       recordingBackend = null;
       backend.binding = binding;
