@@ -10,44 +10,33 @@ const whole = (text: string): number => {
   return n;
 };
 
-const execution = (): Option =>
-  new Option('--execution <mode>', 'how steps run').choices(['function', 'eager']).default('function');
-const allowBusy = (): Option => new Option('--allow-busy', 'print figures although other processes use the CPU');
+/** A benchmark of a network of this size, and what all of them take. */
+const benchmark = (name: string, res: number): Command =>
+  program
+    .command(name)
+    .option('--res <px>', 'resolution', whole, res)
+    .option('--channels <n>', '1 or 3', whole, 1)
+    .option('--fmap-max <n>', 'most feature maps', whole, 512)
+    .option('--fmap-base <n>', 'feature maps times resolution, about', whole, 8192)
+    .option('--latent <n>', 'size of z and w', whole, 512)
+    .option('--mapping-layers <n>', 'layers of the mapping network', whole, 8)
+    .addOption(new Option('--precision <p>', 'of convolutions').choices(['fp32', 'bf16']).default('fp32'))
+    .addOption(new Option('--execution <mode>', 'how steps run').choices(['function', 'eager']).default('function'))
+    .option('--allow-busy', 'print figures although other processes use the CPU')
+    .option('--json', 'print one JSON object');
 
 const program = new Command('bench').description('Measure the speed of training and synthesis.').showHelpAfterError();
 
-program
-  .command('generator-step')
-  .option('--res <px>', 'resolution', whole, 64)
-  .option('--channels <n>', '1 or 3', whole, 1)
-  .option('--fmap-max <n>', 'most feature maps', whole, 512)
-  .option('--fmap-base <n>', 'feature maps times resolution, about', whole, 8192)
-  .option('--latent <n>', 'size of z and w', whole, 512)
-  .option('--mapping-layers <n>', 'layers of the mapping network', whole, 8)
+benchmark('generator-step', 64)
   .option('--batch <n>', 'images per minibatch, one pass', whole, 4)
   .option('--repeats <n>', 'measured runs of each phase', whole, 9)
-  .addOption(new Option('--precision <p>', 'of convolutions').choices(['fp32', 'bf16']).default('fp32'))
-  .addOption(execution())
   .addOption(new Option('--against <framework>', 'measure another one in turn').choices(['torch']))
-  .addOption(allowBusy())
-  .option('--json', 'print one JSON object')
   .description('the four phases of StyleGAN2 training and the moving average')
   .action(benchGeneratorStep);
 
-program
-  .command('generate')
-  .option('--res <px>', 'resolution', whole, 256)
-  .option('--channels <n>', '1 or 3', whole, 1)
-  .option('--fmap-max <n>', 'most feature maps', whole, 512)
-  .option('--fmap-base <n>', 'feature maps times resolution, about', whole, 8192)
-  .option('--latent <n>', 'size of z and w', whole, 512)
-  .option('--mapping-layers <n>', 'layers of the mapping network', whole, 8)
+benchmark('generate', 256)
   .option('--count <n>', 'images', whole, 200)
   .option('--batch <n>', 'images per pass', whole, 8)
-  .addOption(new Option('--precision <p>', 'of convolutions').choices(['fp32', 'bf16']).default('fp32'))
-  .addOption(execution())
-  .addOption(allowBusy())
-  .option('--json', 'print one JSON object')
   .description('images per second: seeds to PNG files in a shard, and the network alone')
   .action(benchGenerate);
 
