@@ -202,19 +202,7 @@ describe('reevaluate', () => {
   });
 
   it('refuses models that no study released', async () => {
-    const input = JSON.stringify({ models: 'nobody', prefix: 'x/' });
-    const id = ['--workflow-id', 'reevaluate/nobody'];
-    await runner.temporal(
-      'workflow',
-      'start',
-      '--type',
-      'reevaluate',
-      '--task-queue',
-      'control',
-      ...id,
-      '--input',
-      input,
-    );
+    await runner.reevaluate('nobody', { models: 'nobody', prefix: 'x/' });
     await expect(runner.finish('reevaluate/nobody')).rejects.toThrow(/models of a finished study "nobody"/);
   });
 });

@@ -59,19 +59,7 @@ async function runReevaluation(runner: StudyRunner): Promise<void> {
   await writePhantomDataset({ dir, classes, imagesPerClass: 10, seed: 5, resolution: 32 });
   await runner.echoforge('import', dir, '--prefix', 'incoming');
   await rm(dir, { recursive: true });
-  const input = JSON.stringify({ models: 'guided', prefix: 'incoming/' });
-  const id = ['--workflow-id', 'reevaluate/recorded'];
-  await runner.temporal(
-    'workflow',
-    'start',
-    '--type',
-    'reevaluate',
-    '--task-queue',
-    'control',
-    ...id,
-    '--input',
-    input,
-  );
+  await runner.reevaluate('recorded', { models: 'guided', prefix: 'incoming/' });
   await runner.finish('reevaluate/recorded');
 }
 

@@ -22,6 +22,8 @@ export interface StudyRunner {
   readonly echoforge: (...args: string[]) => Promise<string>;
   readonly importPhantoms: (name: string, imagesPerClass: number) => Promise<void>;
   readonly start: (studyId: string, file: object) => Promise<void>;
+  /** Starts `reevaluate/<name>`. */
+  readonly reevaluate: (name: string, input: { readonly models: string; readonly prefix: string }) => Promise<void>;
   /** Waits for the end. @throws Error with the failure's text unless the study completed. */
   readonly finish: (workflowId: string) => Promise<void>;
   readonly progress: (workflowId: string) => Promise<StudyProgress>;
@@ -69,6 +71,10 @@ export async function createRunner(stackEnv: Readonly<Record<string, string>>): 
       const id = ['--workflow-id', `study/${studyId}`];
       await temporal('workflow', 'start', '--type', 'study', '--task-queue', 'control', ...id, '--input-file', path);
       await rm(dir, { recursive: true });
+    },
+    reevaluate: async (name, input) => {
+      const id = ['--workflow-id', `reevaluate/${name}`, '--input', JSON.stringify(input)];
+      await temporal('workflow', 'start', '--type', 'reevaluate', '--task-queue', 'control', ...id);
     },
     finish: async (workflowId) => {
       for (;;) {
