@@ -32,7 +32,7 @@ export interface ControlDeps {
 }
 
 /** Raised when a change of the code changes what a step computes: finished steps of older code are then not reused. */
-const resultVersion = 2;
+const resultVersion = 3;
 
 interface FinishedStep {
   readonly identity: string;

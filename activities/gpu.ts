@@ -22,6 +22,7 @@ import { updatePointer } from '../lib/storage/pointer.ts';
 import { countAccepted } from '../lib/synthesis/filter-rules.ts';
 import { drawForComparison } from '../lib/synthesis/filter.ts';
 import { activityLabels, beating, withWorkDir } from './activity-support.ts';
+import { fetchExtractor } from './extractor.ts';
 import {
   fetchClassifier,
   fetchGenerator,
@@ -63,21 +64,31 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
     measureSnapshot: async ({ study, side, dataset, classifier, weights }) =>
       await beating(async () => {
         const settings = settingsOf(study);
-        const { studyId, seed, image, snapshotMetric } = study;
+        const { studyId, seed, image } = study;
+        const { fakes, inceptionWeights } = study.snapshotMetric;
         const identity = {
           activity: 'measureSnapshot',
-          parts: [side, dataset, classifier, weights, snapshotMetric.fakes, seed, networkOf(study), image],
+          parts: [side, dataset, classifier, weights, fakes, inceptionWeights, seed, networkOf(study), image],
           fingerprint: await fingerprintOf(settings),
         };
         return await memoized(store, { studyId, identity }, () =>
-          infer(deps, 'measureSnapshot', settings, async () => ({
-            extractor: await fetchClassifier(deps, classifier, image.channels),
-            extractorName: 'fd.irv2-real',
-            reals: await fetchShards(deps, (await getManifest<DatasetManifest>(store, dataset)).training.train[side]),
-            generator: weights === null ? null : await fetchGenerator(deps, study, weights),
-            fakes: snapshotMetric.fakes,
-            seed,
-          })),
+          withWorkDir(deps.workDir, (workDir) =>
+            infer(
+              deps,
+              'measureSnapshot',
+              settings,
+              async () => ({
+                ...(await fetchExtractor(deps, { study, classifier, workDir })),
+                reals: await fetchShards(
+                  deps,
+                  (await getManifest<DatasetManifest>(store, dataset)).training.train[side],
+                ),
+                generator: weights === null ? null : await fetchGenerator(deps, study, weights),
+                ...{ fakes, seed },
+              }),
+              workDir,
+            ),
+          ),
         );
       }),
 

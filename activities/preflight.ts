@@ -6,6 +6,7 @@ import type { Study } from '../contract/study.ts';
 import { ConfigurationError, DatasetError } from '../lib/errors.ts';
 import { getManifest } from '../lib/storage/blobs.ts';
 import type { ControlDeps } from './control.ts';
+import { requireSuppliedWeights } from './extractor.ts';
 
 /**
  * Looks before a long study starts: are the class folders there, is a worker on every queue, does it fit the disk. What
@@ -17,7 +18,7 @@ export async function planStudy(
   { store, findIdleQueues, freeBytes }: Pick<ControlDeps, 'store' | 'findIdleQueues' | 'freeBytes'>,
 ): Promise<StudyPlan> {
   const images = countSources(study, await getManifest<DatasetImport>(store, source));
-  refuseMissingNetworks(study);
+  await requireSuppliedWeights(store, study);
   const estimatedBytes = estimateBytes(study, images);
   const free = await freeBytes();
   if (free !== null && free < estimatedBytes)
@@ -58,14 +59,6 @@ function countSources(study: Study, source: DatasetImport): PerClass<number> {
           `at least ${study.prepare.minImagesPerClass} are needed (prepare.minImagesPerClass)`,
       );
   return { negative: count('negative'), positive: count('positive') };
-}
-
-function refuseMissingNetworks(study: Study): void {
-  if (study.snapshotMetric.extractor === 'inception-2015' || study.snapshotMetric.inceptionWeights !== null)
-    throw new ConfigurationError(
-      'the 2015 Inception network is not part of this release; leave snapshotMetric.extractor at "auto" without ' +
-        'inceptionWeights: snapshots are then measured as fd.irv2-real',
-    );
 }
 
 function planSteps(study: Study): StudyPlan['steps'] {

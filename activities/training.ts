@@ -148,6 +148,7 @@ export async function trainClassifierSegment(
             : await fetchPretrained(deps.store, classifier.weights, {
                 dir: join(workDir, 'pretrained'),
                 maxBytes: maxWeightFileBytes(planNetwork({ ...classifier, classes: 2 }, inputSize)),
+                field: 'classifier.weights',
               }),
         checkpointFile,
         untilEpoch,

@@ -110,9 +110,15 @@ export interface GeneratorModel {
   readonly weightsFile: string;
 }
 
+/** Network whose features a metric compares. */
+export type ExtractorModel =
+  | { readonly kind: 'classifier'; readonly model: ClassifierModel }
+  | { readonly kind: 'inception-2015'; readonly weightsFile: string };
+
 export interface MeasureSnapshotTask {
-  readonly extractor: ClassifierModel;
-  readonly extractorName: string;
+  readonly extractor: ExtractorModel;
+  /** Name of the metric and hash of the extractor's weights, as they are to stand beside the value. */
+  readonly metric: Pick<SnapshotMetric, 'name' | 'weights'>;
   readonly reals: readonly LocalShard[];
   /** Null measures the floor: two halves of the reals against each other. */
   readonly generator: GeneratorModel | null;

@@ -10,11 +10,8 @@ export const importHeadKey = (dataset: string): string => `datasets/${dataset}/h
 
 /** Imported weights: the hash in the key makes another file another configuration. */
 export const weightsKey = (sha256: string, name: string): string => `weights/${sha256}/${name}`;
-/** Whether an object of this hash is what its key promises; null for a key that promises nothing. */
-export function isWeightsKeyOf(key: string, sha256: string): boolean | null {
-  const promised = /^weights\/([0-9a-f]{64})\//.exec(key)?.[1];
-  return promised === undefined ? null : promised === sha256;
-}
+/** The hash that such a key promises; null for another key, which promises nothing. */
+export const promisedSha256 = (key: string): string | null => /^weights\/([0-9a-f]{64})\/./.exec(key)?.[1] ?? null;
 
 export const studyKey = (studyId: string): string => `studies/${studyId}/study.json`;
 export const stepKey = (studyId: string, step: string): string => `studies/${studyId}/steps/${step}.json`;

@@ -137,6 +137,8 @@ export interface ClassifierManifest {
 export interface SnapshotMetric {
   /** `fid` only in the canonical network; otherwise `fd.irv2-real`. */
   readonly name: string;
+  /** sha256 of the extractor's weights: figures of different weights cannot be compared. */
+  readonly weights: string;
   readonly value: number;
   readonly reals: number;
   readonly fakes: number;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { promisedSha256 } from './keys.ts';
 
 /**
  * The study file: one schema, validated before anything starts. Every field has a unit, a bound and a default; a preset
@@ -151,9 +152,14 @@ const generatorSchema = z.strictObject({
 const snapshotMetricSchema = z.strictObject({
   extractor: z
     .enum(['auto', 'irv2-real', 'inception-2015'])
-    .describe('auto takes inception-2015 when its weights are supplied. Default: auto'),
+    .describe(
+      'network in whose features snapshots are compared: inception-2015 gives FID and needs inceptionWeights, irv2-real is the real-trained classifier (fd.irv2-real), auto takes the first when its weights are supplied. Default: auto',
+    ),
   fakes: z.int().min(32).max(50_000).describe('generated images per measurement. Default: 2000'),
-  inceptionWeights: z.string().nullable().describe('object key of the 2015-12-05 Inception weights. Default: null'),
+  inceptionWeights: z
+    .string()
+    .nullable()
+    .describe('2015-12-05 Inception weights: the key that `echoforge import-weights` printed. Default: null'),
 });
 
 const synthesisSchema = z.strictObject({
@@ -266,6 +272,19 @@ export const studySchema = z
       issue(['filter', 'maxCandidates'], `expected at least synthesis.imagesPerClass ${synthesis.imagesPerClass}`);
     if (filter.keepPerClass !== null && filter.keepPerClass > (filter.maxCandidates ?? synthesis.imagesPerClass))
       issue(['filter', 'keepPerClass'], 'cannot exceed the number of candidates');
+    const { extractor, inceptionWeights } = study.snapshotMetric;
+    if (inceptionWeights === null && extractor === 'inception-2015')
+      issue(
+        ['snapshotMetric', 'inceptionWeights'],
+        'inception-2015 needs its weights: convert and import them (docs/operating.md), or leave the extractor at "auto"',
+      );
+    if (inceptionWeights !== null && extractor === 'irv2-real')
+      issue(['snapshotMetric', 'extractor'], 'expected auto or inception-2015 with inceptionWeights, or no weights');
+    if (inceptionWeights !== null && promisedSha256(inceptionWeights) === null)
+      issue(
+        ['snapshotMetric', 'inceptionWeights'],
+        `expected a key that \`echoforge import-weights\` printed (weights/<sha256>/<file>), found "${inceptionWeights}"`,
+      );
     if (split.validation + split.test >= 0.95) issue(['split'], 'validation and test leave nothing to train on');
     if (classifier.inputSize !== null && classifier.inputSize < image.resolution)
       issue(['classifier', 'inputSize'], `expected at least the resolution ${image.resolution}`);

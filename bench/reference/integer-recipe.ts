@@ -1,6 +1,6 @@
 import { sizeOf } from '../../lib/classifier/shape-layers.ts';
 
-/** Weights and images that irv2.py computes by the same integers; nothing large needs to be stored. */
+/** Weights and images that integer_recipe.py computes by the same integers; nothing large needs to be stored. */
 
 function fnv1a(text: string): number {
   let value = 0x811c9dc5;
@@ -11,12 +11,14 @@ function fnv1a(text: string): number {
 /** `count` well mixed 32-bit integers that belong to `text`. */
 export function mixed(text: string, count: number): Uint32Array {
   const start = fnv1a(text);
-  return Uint32Array.from({ length: count }, (_, i) => {
+  const out = new Uint32Array(count); // filled in a loop: whole networks are made of this
+  for (let i = 0; i < count; i++) {
     let x = (start + Math.imul(i, 0x9e3779b1)) >>> 0;
     x = Math.imul(x ^ (x >>> 16), 0x85ebca6b) >>> 0;
     x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35) >>> 0;
-    return x ^ (x >>> 16);
-  });
+    out[i] = x ^ (x >>> 16);
+  }
+  return out;
 }
 
 /** Value of the weight `name`, e.g. conv2d_1/kernel: uniform, its bounds chosen so that activations stay near 1. */
@@ -26,7 +28,10 @@ export function recipe({ name, shape }: { readonly name: string; readonly shape:
     if (name.endsWith('/kernel')) return bound * (2 * unit - 1);
     return name.endsWith('/moving_variance') ? 0.5 + unit : 0.2 * unit - 0.1;
   };
-  return Float32Array.from(mixed(name, sizeOf(shape)), (x) => value((x >>> 8) / 2 ** 24));
+  const integers = mixed(name, sizeOf(shape));
+  const out = new Float32Array(integers.length);
+  for (let i = 0; i < out.length; i++) out[i] = value(((integers[i] ?? 0) >>> 8) / 2 ** 24);
+  return out;
 }
 
 /** Images [count, side, side, 3] of 0..255, row after row. */

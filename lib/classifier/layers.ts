@@ -1,6 +1,6 @@
 /**
- * The layers that InceptionResNetV2 is written in. The network (network.ts) is one function over this interface and is
- * read in two ways: with shapes (shape-layers.ts), which lists its variables without allocating any, and with tensors
+ * The layers that the Inception networks are written in. A network (network.ts, metrics/inception-2015.ts) is one function
+ * over this interface and is read in two ways: with shapes (shape-layers.ts), which lists its variables without allocating any, and with tensors
  * (tensor-layers.ts), which computes. `T` is an activation [N, H, W, C], or [N, C] after pooling over pixels.
  */
 export interface Layers<T> {
@@ -10,8 +10,8 @@ export interface Layers<T> {
   conv2d(x: T, options: Conv2dOptions): T;
   /** Batch normalisation without gamma, then ReLU; variables `<layer>/beta`, `moving_mean`, `moving_variance`, each [C]. */
   batchNormRelu(x: T, layer: string): T;
-  /** 3x3, stride 2, no padding: [N, H, W, C] -> [N, floor((H - 1) / 2), floor((W - 1) / 2), C]. */
-  maxPool(x: T): T;
+  /** 3x3. Stride 2 without padding: [N, H, W, C] -> [N, floor((H - 1) / 2), floor((W - 1) / 2), C]; stride 1: same size. */
+  maxPool(x: T, options: { readonly stride: 1 | 2 }): T;
   /** 3x3, stride 1, same size; the mean leaves the padding out. */
   avgPool(x: T): T;
   /** Along channels. */

@@ -81,10 +81,10 @@ function stem<T>(layers: Layers<T>, { convBn }: Blocks<T>, images: T): T {
   let x = convBn(images, 32, 3, { stride: 2, padding: 'valid' }); // [N, 149, 149, 32]
   x = convBn(x, 32, 3, { padding: 'valid' }); // [N, 147, 147, 32]
   x = convBn(x, 64, 3);
-  x = layers.maxPool(x); // [N, 73, 73, 64]
+  x = layers.maxPool(x, { stride: 2 }); // [N, 73, 73, 64]
   x = convBn(x, 80, 1, { padding: 'valid' });
   x = convBn(x, 192, 3, { padding: 'valid' }); // [N, 71, 71, 192]
-  return layers.maxPool(x); // [N, 35, 35, 192]
+  return layers.maxPool(x, { stride: 2 }); // [N, 35, 35, 192]
 }
 
 /** [N, 35, 35, 192] -> [N, 35, 35, 320]. */
@@ -108,7 +108,7 @@ function block35<T>({ convBn, residual }: Blocks<T>, x: T, index: number): T {
 function mixed6a<T>(layers: Layers<T>, { convBn }: Blocks<T>, x: T): T {
   const branch0 = convBn(x, 384, 3, { stride: 2, padding: 'valid' });
   const branch1 = convBn(convBn(convBn(x, 256, 1), 256, 3), 384, 3, { stride: 2, padding: 'valid' });
-  return layers.concat([branch0, branch1, layers.maxPool(x)]);
+  return layers.concat([branch0, branch1, layers.maxPool(x, { stride: 2 })]);
 }
 
 /** Inception-ResNet-B: [N, 17, 17, 1088] to itself. */
@@ -124,7 +124,7 @@ function mixed7a<T>(layers: Layers<T>, { convBn }: Blocks<T>, x: T): T {
   const branch0 = convBn(convBn(x, 256, 1), 384, 3, down);
   const branch1 = convBn(convBn(x, 256, 1), 288, 3, down);
   const branch2 = convBn(convBn(convBn(x, 256, 1), 288, 3), 320, 3, down);
-  return layers.concat([branch0, branch1, branch2, layers.maxPool(x)]);
+  return layers.concat([branch0, branch1, branch2, layers.maxPool(x, { stride: 2 })]);
 }
 
 /** Inception-ResNet-C: [N, 8, 8, 2080] to itself. */

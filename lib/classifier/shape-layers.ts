@@ -68,7 +68,8 @@ function shapeLayers(variables: VariableSpec[], outputs: Map<string, ActivationS
       declare(`${layer}/moving_variance`, [lastOf(x)], 'ones', true);
       return note(layer, x);
     },
-    maxPool(x) {
+    maxPool(x, { stride }) {
+      if (stride === 1) return x;
       const [h, w, channels] = pixels(x);
       return [outputSide(h, 3, 2, 'valid'), outputSide(w, 3, 2, 'valid'), channels];
     },
@@ -100,11 +101,18 @@ export const sizeOf = (shape: readonly number[]): number => shape.reduce((produc
  * Throws ConfigurationError when `inputSize` (px) leaves no pixel before the last block.
  */
 export function planNetwork(architecture: Architecture, inputSize: number): NetworkPlan {
+  return planLayers((layers) => {
+    const features = trunk(layers, architecture, [inputSize, inputSize, 3]);
+    head(layers, architecture, features);
+    return features;
+  });
+}
+
+/** The same for any network; `build` returns the shape of its features. */
+export function planLayers(build: (layers: Layers<ActivationShape>) => ActivationShape): NetworkPlan {
   const variables: VariableSpec[] = [];
   const outputs = new Map<string, ActivationShape>();
-  const layers = shapeLayers(variables, outputs);
-  const features = trunk(layers, architecture, [inputSize, inputSize, 3]);
-  head(layers, architecture, features);
+  const features = build(shapeLayers(variables, outputs));
   const parameters = variables.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   return { variables, features: lastOf(features), parameters, outputs };
 }

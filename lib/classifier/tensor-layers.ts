@@ -56,7 +56,7 @@ export function tensorLayers(variables: ReadonlyMap<string, tf.Variable>, mode: 
       return bias ? tf.add(y, variable(`${layer}/bias`)) : y;
     },
     batchNormRelu: (x, layer) => normalise(image(x), layer),
-    maxPool: (x) => tf.maxPool(image(x), 3, 2, 'valid'),
+    maxPool: (x, { stride }) => tf.maxPool(image(x), 3, stride, stride === 1 ? 'same' : 'valid'),
     avgPool: (x) => tf.avgPool(image(x), 3, 1, 'same'),
     concat: (xs) => tf.concat([...xs], -1),
     residual(x, up, { scale, relu }) {

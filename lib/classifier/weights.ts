@@ -80,7 +80,7 @@ export function takeWeights(
   for (const name of tensors.keys()) if (!known.has(name) && !ignore(name)) differences.push(`${name} is not expected`);
   if (differences.length > 0)
     throw new WeightsError(
-      `${file} does not fit this classifier: ${firstOf(differences)}; give weights of the same network`,
+      `${file} does not fit the network: ${firstOf(differences)}; give weights of the same network`,
     );
   // Only now is anything allocated, and only what the network itself asks for.
   return new Map(expected.map(({ name }) => [name, tensors.get(name)?.read() ?? new Float32Array()]));
@@ -133,7 +133,8 @@ function denseLayers(weights: ReadonlyMap<string, StoredWeight>): Set<string> {
   return new Set(kernels.map(([name]) => name.slice(0, name.lastIndexOf('/'))));
 }
 
-function refuseBadValues(values: WeightValues, file: string): void {
+/** @throws WeightsError naming the first values that are not finite, or negative variances */
+export function refuseBadValues(values: WeightValues, file: string): void {
   const bad: string[] = [];
   for (const [name, weight] of values) {
     const least = name.endsWith('/moving_variance') ? 0 : Number.NEGATIVE_INFINITY;

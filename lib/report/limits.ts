@@ -14,15 +14,12 @@ export function listLimits(inputs: ReportInputs): readonly string[] {
       : 'The split is by image, so images of one patient, and near duplicates, can lie on both sides of it.',
     'The operating point is the fixed probability 0.5; it was not tuned, and predictive values at another prevalence were not computed.',
   ];
-  if (metric.startsWith('fid'))
-    limits.push(
-      'With few images a Frechet distance is biased upwards: compare it with its floor and between equal counts only.',
-    );
-  else
-    limits.push(
-      `The snapshot metric ${metric} is a Frechet distance in the features of this study's own real-trained classifier. It is not FID, cannot be compared with published values, and is circular after filtering by the same classifier.`,
-      'With few images a Frechet distance is biased upwards: compare it with its floor and between equal counts only.',
-    );
+  limits.push(
+    metric === 'fid'
+      ? 'The snapshot metric fid is FID in the 2015-12-05 Inception network, each training image of a class taken once and unmirrored, covariances with divisor n - 1. Published values come from other numbers of images, usually 50,000 of each, and cannot be compared with it. The network was trained on photographs.'
+      : `The snapshot metric ${metric} is a Frechet distance in the features of this study's own real-trained classifier. It is not FID, cannot be compared with published values, and is circular after filtering by the same classifier.`,
+    'With few images a Frechet distance is biased upwards: compare it with its floor and between equal counts only.',
+  );
   limits.push(
     `The filter (${study.filter.rule}) keeps images that the real-trained classifier recognises; what the synthetic set lost in variety by this is measured in the features of that same classifier only.`,
     'No search for copies of training images among the synthetic ones was made: do not publish synthetic images as anonymous on the strength of this report.',

@@ -121,7 +121,7 @@ function warnOfModel(model: ModelEvaluation, classes: ReportInputs['study']['cla
   return warnings;
 }
 
-function warnOfEvaluation({ study, evaluation }: ReportInputs): readonly Warning[] {
+function warnOfEvaluation({ study, evaluation, generators }: ReportInputs): readonly Warning[] {
   if (evaluation === null) return [];
   const { audit, test, models, comparison } = evaluation;
   const warnings: Warning[] = [];
@@ -131,7 +131,7 @@ function warnOfEvaluation({ study, evaluation }: ReportInputs): readonly Warning
   if (models.real.auc.value < weakClassifierAuc)
     warnings.push(
       serious(
-        `The real-trained classifier is weak (AUC ${formatUnit(models.real.auc.value)}): being no worse than it proves nothing, and the filter and the snapshot metric rest on it.`,
+        `The real-trained classifier is weak (AUC ${formatUnit(models.real.auc.value)}): being no worse than it proves nothing, and ${generators.negative.floor.name === 'fid' ? 'the filter rests' : 'the filter and the snapshot metric rest'} on it.`,
       ),
     );
   if (Math.min(test.negative, test.positive) < smallTestSet) {

@@ -1,4 +1,10 @@
-import type { EngineContext, GeneratorModel, MeasureSnapshotTask } from '../../contract/engine.ts';
+import type {
+  EngineContext,
+  EngineSettings,
+  ExtractorModel,
+  GeneratorModel,
+  MeasureSnapshotTask,
+} from '../../contract/engine.ts';
 import type { SnapshotMetric } from '../../contract/manifests.ts';
 import { loadClassifier } from '../classifier/predict.ts';
 import { loadShardImages } from '../dataset/shard.ts';
@@ -8,6 +14,7 @@ import { loadSampler } from '../generator/sampler.ts';
 import type { RawImage } from '../image/raw-image.ts';
 import { takeRows, type FeatureMatrix } from '../metrics/feature-matrix.ts';
 import { frechetDistance } from '../metrics/frechet.ts';
+import { loadInception } from '../metrics/inception-features.ts';
 import { splitHalves } from '../metrics/split-halves.ts';
 import { createRng, seedPair } from '../random.ts';
 import { sampleSeeds } from './sample-seeds.ts';
@@ -17,6 +24,7 @@ export interface FeatureExtractor {
   readonly featureSize: number;
   /** [images, featureSize], row-major. */
   features(images: readonly RawImage[]): Float32Array;
+  dispose(): void;
 }
 
 /** Slots per device pass of the generator and of the extractor: fixed, so that a metric is one number. */
@@ -34,10 +42,11 @@ export async function measureSnapshot(task: MeasureSnapshotTask, context: Engine
   await context.emit({ type: 'progress', phase: 'load', done: 0, total: task.fakes });
   await loadEngine();
   const { images } = await loadShardImages(task.reals);
-  if (images.length < 4)
+  const [first] = images;
+  if (first === undefined || images.length < 4)
     throw new DatasetError(`the snapshot metric expects at least 4 training images of a class, got ${images.length}`);
-  const { extractor: model, extractorName: name, generator } = task;
-  const extractor = await loadClassifier({ model, settings: context.settings, batchSize: featureBatchSize });
+  const { metric, generator } = task;
+  const extractor = await loadExtractor(task.extractor, { settings: context.settings, image: first });
   try {
     const total = images.length + (generator === null ? 0 : task.fakes);
     const collect = featureCollector(extractor, context, total);
@@ -46,16 +55,28 @@ export async function measureSnapshot(task: MeasureSnapshotTask, context: Engine
     if (generator === null) return floorOf(reals, task);
     await addFakes({ ...task, generator }, context, collect.add);
     const fakes = collect.take();
-    return { name, value: frechetDistance({ a: reals, b: fakes }), reals: reals.rows, fakes: fakes.rows };
+    return { ...metric, value: frechetDistance({ a: reals, b: fakes }), reals: reals.rows, fakes: fakes.rows };
   } finally {
     extractor.dispose();
   }
 }
 
-function floorOf(reals: FeatureMatrix, { extractorName: name, seed }: MeasureSnapshotTask): SnapshotMetric {
+/** For images like `image`. */
+async function loadExtractor(
+  model: ExtractorModel,
+  { settings, image }: { readonly settings: EngineSettings; readonly image: RawImage },
+): Promise<FeatureExtractor> {
+  const batchSize = featureBatchSize;
+  if (model.kind === 'classifier') return await loadClassifier({ model: model.model, settings, batchSize });
+  const { execution } = settings;
+  const { weightsFile } = model;
+  return await loadInception({ weightsFile, execution, side: image.width, channels: image.channels, batchSize });
+}
+
+function floorOf(reals: FeatureMatrix, { metric, seed }: MeasureSnapshotTask): SnapshotMetric {
   const [first, second] = splitHalves(reals.rows, createRng(seed, 'metric/halves'));
   const value = frechetDistance({ a: takeRows(reals, first), b: takeRows(reals, second) });
-  return { name, value, reals: first.length, fakes: second.length };
+  return { ...metric, value, reals: first.length, fakes: second.length };
 }
 
 /** Seed of the i-th fake: 2^31 and above, where no synthesis seed lies. */

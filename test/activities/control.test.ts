@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createControlActivities } from '../../activities/control.ts';
 import type { ControlActivities, StepIdentity } from '../../contract/activities.ts';
-import { importHeadKey } from '../../contract/keys.ts';
+import { importHeadKey, weightsKey } from '../../contract/keys.ts';
 import type { DatasetImport } from '../../contract/manifests.ts';
 import { putManifest } from '../../lib/storage/blobs.ts';
 import { createMemoryStore } from '../../lib/storage/memory.ts';
@@ -127,9 +127,27 @@ describe('control activities', () => {
       await expect(plan()).rejects.toThrow(/GB are free/);
     });
 
-    it('refuses the Inception network, whose weights this release cannot use', async () => {
+    it('refuses an extractor without its weights, and weights that nothing would use', async () => {
       await importFiles({ benign: 30, malignant: 25 });
-      await expect(plan({ snapshotMetric: { extractor: 'inception-2015' } })).rejects.toThrow(/fd\.irv2-real/);
+      const refusal = (snapshotMetric: object) => plan({ snapshotMetric });
+      const inceptionWeights = weightsKey('a'.repeat(64), 'inception.safetensors');
+      await expect(refusal({ extractor: 'inception-2015' })).rejects.toThrow(
+        /snapshotMetric\.inceptionWeights.*docs\//s,
+      );
+      await expect(refusal({ extractor: 'irv2-real', inceptionWeights })).rejects.toThrow(/snapshotMetric\.extractor/);
+      await expect(refusal({ inceptionWeights: 'inception.pth' })).rejects.toThrow(/import-weights.*inception\.pth/s);
+    });
+
+    it('refuses weights that are not in the store, or too large, before anything is computed', async () => {
+      await importFiles({ benign: 30, malignant: 25 });
+      const inceptionWeights = weightsKey('a'.repeat(64), 'inception.safetensors');
+      const over = { snapshotMetric: { inceptionWeights } };
+      await expect(plan(over)).rejects.toThrow(/snapshotMetric\.inceptionWeights needs .* echoforge import-weights/);
+      await expect(plan({ classifier: { weights: 'weights/x.h5' } })).rejects.toThrow(/classifier\.weights needs/);
+      await store.put(inceptionWeights, Buffer.alloc(1000));
+      await expect(plan(over)).resolves.toBeDefined();
+      await store.put(inceptionWeights, Buffer.alloc(450_000_000));
+      await expect(plan(over)).rejects.toThrow(/450000000 bytes/);
     });
   });
 });

@@ -42,7 +42,7 @@ type Case = readonly [
   names: RegExp,
 ];
 
-const floor = { name: 'fd.irv2-real', value: 1, reals: 4, fakes: 4 };
+const floor = { name: 'fd.irv2-real', weights: '0'.repeat(64), value: 1, reals: 4, fakes: 4 };
 const startedStudy = ({ store }: World): Promise<boolean> =>
   createPointer(store, studyKey('s1'), { study, source: { kind: 'import', ...gone } });
 const changed = async (store: ObjectStore, bytes: string): Promise<{ sha256: string; bytes: number }> => {

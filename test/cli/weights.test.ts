@@ -45,8 +45,9 @@ beforeEach(() => {
 });
 
 const limits = (): { maxBytes: number } => ({ maxBytes: maxWeightFileBytes(model.plan) });
+const field = 'classifier.weights';
 const fetchInto = async (key: string, maxBytes = limits().maxBytes): Promise<string> =>
-  fetchPretrained(store, key, { dir: await mkdtemp(join(dir, 'fetched-')), maxBytes });
+  fetchPretrained(store, key, { dir: await mkdtemp(join(dir, 'fetched-')), maxBytes, field });
 const valuesOf = (file: string): Promise<Map<string, Float32Array>> =>
   withWeightFile(file, limits(), (weights) => new Map([...weights].map(([name, weight]) => [name, weight.read()])));
 

@@ -132,7 +132,11 @@ describe('a generator', () => {
     const { models, shard } = await snapshotsOf('nearer', task, phantoms('positive', 0, 78));
     const measure = async (model: GeneratorModel | undefined): Promise<number> => {
       const { context } = await recordInto(join(dir, 'measured'), settings);
-      const given = { extractor, extractorName: 'fd.irv2-real', reals: [shard], fakes: 200, seed: 1 };
+      const given = {
+        extractor: { kind: 'classifier' as const, model: extractor },
+        metric: { name: 'fd.irv2-real', weights: 'test' },
+        ...{ reals: [shard], fakes: 200, seed: 1 },
+      };
       return (await measureSnapshot({ ...given, generator: model ?? null }, context)).value;
     };
     const counts = [...models.keys()].sort((a, b) => a - b);

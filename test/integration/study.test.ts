@@ -11,6 +11,7 @@ import { writePhantomDataset } from '../../lib/phantom/dataset.ts';
 import type { Results } from '../../lib/report/results.ts';
 import { getBlob } from '../../lib/storage/blobs.ts';
 import { readPointer } from '../../lib/storage/pointer.ts';
+import { writeInceptionWeights } from '../support/inception-weights.ts';
 import { compareWithStored, parsePredictions, recomputeEvaluation } from '../support/recompute.ts';
 import { createRunner, smallStudy, type StudyRunner } from '../support/study-runner.ts';
 
@@ -154,6 +155,34 @@ describe('a study', () => {
     expect(events.length).toBeGreaterThanOrEqual(4);
     const metric = await readFile(join(logs, 'generator', 'benign', 'events.out.tfevents.metric.echoforge'));
     for (const tag of ['Metrics/fd.irv2-real', 'Metrics/fd.irv2-real/floor']) expect(metric.includes(tag)).toBe(true);
+  });
+});
+
+describe('a study that supplies the weights of the 2015 Inception network', () => {
+  it('chooses snapshots by FID, and says so and by which weights', async () => {
+    const file = join(dir, 'inception.safetensors');
+    await writeInceptionWeights(file);
+    const key = /weights\/[0-9a-f]{64}\/\S+?\.safetensors/.exec(await runner.echoforge('import-weights', file))?.[0];
+    await runner.importPhantoms('few', 24);
+    await runner.start('fid', {
+      ...{ ...smallStudy, dataset: { name: 'few' }, prepare: { minImagesPerClass: 20 } },
+      classifier: { ...smallStudy.classifier, epochs: 2, segmentEpochs: 2 },
+      generator: { ...smallStudy.generator, totalKimg: 0.128 },
+      snapshotMetric: { fakes: 32, inceptionWeights: key },
+    });
+    await runner.finish('study/fid');
+    const { generators, synthetic } = JSON.parse((await runner.results('fid')).toString()) as Results;
+    for (const side of ['negative', 'positive'] as const) {
+      const { floor, snapshots } = generators[side];
+      const measured = [floor, ...snapshots.map(({ metric }) => metric)];
+      expect(measured).toHaveLength(3);
+      for (const metric of measured) expect(metric).toMatchObject({ name: 'fid', weights: key?.split('/')[1] });
+      const values = snapshots.map(({ metric }) => metric?.value ?? Number.NaN);
+      expect(synthetic[side].snapshot.metric?.value).toBe(Math.min(...values));
+    }
+    const html = (await runner.report('fid')).toString();
+    expect(html).not.toContain('fd.irv2-real');
+    expect(html).toContain(key?.split('/')[1]?.slice(0, 12));
   });
 });
 

@@ -4,9 +4,8 @@ import type { Model } from '../../lib/classifier/model.ts';
 import { inferenceMode } from '../../lib/classifier/tensor-layers.ts';
 import { loadEngine } from '../../lib/engine/backend.ts';
 import { tf } from '../../lib/engine/tf.ts';
+import { expectDigests, expectRows } from '../support/digests.ts';
 import {
-  expectDigests,
-  expectRows,
   layerDigests,
   readFixture,
   recipeImages,

@@ -54,6 +54,7 @@ const ref = <K extends string>(kind: K, name: string): ManifestRef<K> => ({ kind
 /** Value of the metric: lowest at the second snapshot. */
 const metricAt = (nimg: number): SnapshotMetric => ({
   name: 'fd.irv2-real',
+  weights: sha('classifier'),
   value: nimg === 0 ? 50 : 10 + nimg / 1000,
   reals: 10,
   fakes: 10,

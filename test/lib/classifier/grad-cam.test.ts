@@ -3,7 +3,8 @@ import { enlargeSaliency, gradCam } from '../../../lib/classifier/grad-cam.ts';
 import type { Model } from '../../../lib/classifier/model.ts';
 import { loadEngine } from '../../../lib/engine/backend.ts';
 import { tf } from '../../../lib/engine/tf.ts';
-import { expectRows, readFixture, recipeImages, recipeModel, type KerasFixture } from './keras-fixture.ts';
+import { expectRows } from '../../support/digests.ts';
+import { readFixture, recipeImages, recipeModel, type KerasFixture } from './keras-fixture.ts';
 
 const fixture = readFixture('keras-small.json') as KerasFixture;
 

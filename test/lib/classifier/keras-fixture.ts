@@ -1,17 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { expect } from 'vitest';
 import type { Layers } from '../../../lib/classifier/layers.ts';
 import { createModel, type Model } from '../../../lib/classifier/model.ts';
 import { convolutions, type Architecture } from '../../../lib/classifier/network.ts';
 import { inferenceMode, tensorLayers } from '../../../lib/classifier/tensor-layers.ts';
 import { tf } from '../../../lib/engine/tf.ts';
-import { imageBytes, mixed, recipe } from '../../../bench/reference/integer-recipe.ts';
+import { imageBytes, recipe } from '../../../bench/reference/integer-recipe.ts';
+import { digest, type Digest, type Digests } from '../../support/digests.ts';
 
 /** What Keras computed (bench/reference/keras_fixtures.py), and the same computed here. */
-
-/** Mean, root mean square, and four values at places that the name decides. */
-export type Digest = readonly number[];
-type Digests = Readonly<Record<string, Digest>>;
 
 export interface TrainingFixture {
   readonly loss: number;
@@ -49,42 +45,6 @@ export function recipeModel({ architecture }: KerasFixture, name: string): Model
 /** Images of the recipe as 0..255 floats [count, S, S, 3]. */
 export function recipeImages(count: number, side: number): tf.Tensor4D {
   return tf.tensor4d(Float32Array.from(imageBytes(count, side)), [count, side, side, 3]);
-}
-
-export function digest(name: string, values: Float32Array): Digest {
-  let sum = 0;
-  let squares = 0;
-  for (const value of values) {
-    sum += value;
-    squares += value * value;
-  }
-  const picks = [...mixed(`pick/${name}`, 4)].map((x) => values[x % values.length] ?? NaN);
-  return [sum / values.length, Math.sqrt(squares / values.length), ...picks];
-}
-
-/** Largest difference of two digests as a share of the reference's root mean square. */
-export function relativeDifference(ours: Digest, reference: Digest): number {
-  const rms = reference[1] ?? NaN;
-  const largest = Math.max(...reference.map((value, i) => Math.abs(value - (ours[i] ?? NaN))));
-  // A tensor of zeros must be matched exactly.
-  return rms === 0 ? largest : largest / rms;
-}
-
-/** Fails with the names and sizes of the largest differences. */
-export function expectDigests(ours: ReadonlyMap<string, Digest>, reference: Digests, tolerance: number): void {
-  expect([...ours.keys()].sort()).toEqual(Object.keys(reference).sort());
-  const off = Object.entries(reference)
-    .map(([name, digest]) => ({ name, by: relativeDifference(ours.get(name) ?? [], digest) }))
-    .filter(({ by }) => !(by <= tolerance));
-  expect(off).toEqual([]);
-}
-
-export function expectRows(ours: Float32Array, reference: readonly (readonly number[])[], tolerance: number): void {
-  const expected = reference.flat();
-  expect(ours).toHaveLength(expected.length);
-  const largest = Math.max(...expected.map(Math.abs));
-  const difference = Math.max(...expected.map((value, i) => Math.abs(value - (ours[i] ?? NaN))));
-  expect(difference).toBeLessThanOrEqual(tolerance * largest);
 }
 
 /** Digest of every convolution and every normalised, rectified activation of one inference pass, by layer. */

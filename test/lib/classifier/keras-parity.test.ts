@@ -3,15 +3,12 @@ import type { Model } from '../../../lib/classifier/model.ts';
 import { inferenceMode, type BatchNormMode } from '../../../lib/classifier/tensor-layers.ts';
 import { loadEngine } from '../../../lib/engine/backend.ts';
 import { tf } from '../../../lib/engine/tf.ts';
+import { digest, expectDigests, expectRows, type Digest } from '../../support/digests.ts';
 import {
-  digest,
-  expectDigests,
-  expectRows,
   layerDigests,
   readFixture,
   recipeImages,
   recipeModel,
-  type Digest,
   type KerasFixture,
   type TrainingFixture,
 } from './keras-fixture.ts';

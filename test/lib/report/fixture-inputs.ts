@@ -133,8 +133,8 @@ function fakeClassifier(study: Study, variant: 'real' | 'synthetic', train: numb
   };
 }
 
-const metricName = 'fd.irv2-real';
-const fakeMetric = (value: number): SnapshotMetric => ({ name: metricName, value, reals: 190, fakes: 2000 });
+const metric = { name: 'fd.irv2-real', weights: fakeBlob('classifier-real').sha256 };
+const fakeMetric = (value: number): SnapshotMetric => ({ ...metric, value, reals: 190, fakes: 2000 });
 
 function fakeGenerator(study: Study, side: ClassSide): GeneratorManifest {
   const rng = createRng(7, side);
@@ -153,7 +153,7 @@ function fakeGenerator(study: Study, side: ClassSide): GeneratorManifest {
       grid: fakeBlob(`grid-${side}-${i}`),
       metric: fakeMetric(base * (260 * Math.exp(-i / 1.6) + 24 + (i === 6 ? 5 : 0))),
     })),
-    floor: { name: metricName, value: 6.4 * base, reals: 95, fakes: 95 },
+    floor: { ...metric, value: 6.4 * base, reals: 95, fakes: 95 },
     reals: fakeBlob(`reals-${side}`),
     events: [fakeBlob(`events-${side}`)],
     losses: Array.from({ length: 48 }, (_, i) => ({

@@ -118,6 +118,10 @@ describe('synthesizeShard', () => {
 });
 
 describe('scoreShards and measureSnapshot', () => {
+  const byClassifier = () => ({
+    extractor: { kind: 'classifier' as const, model: extractor },
+    metric: { name: 'fd.irv2-real', weights: 'abc' },
+  });
   it('score every image once, the same whatever shares its shard', async () => {
     const [wide, narrow] = [
       await synthesizeShard(taskOf(1, 9), contextWith(running)),
@@ -133,18 +137,18 @@ describe('scoreShards and measureSnapshot', () => {
   });
   it('measure the same value again, and name features and counts', async () => {
     const reals = await synthesizeShard(taskOf(101, 112, 2), contextWith(running));
-    const task = { extractor, extractorName: 'fd.irv2-real', reals: [reals], fakes: 20, seed: 1 };
+    const task = { ...byClassifier(), reals: [reals], fakes: 20, seed: 1 };
     const metric = await measureSnapshot({ ...task, generator }, contextWith(running));
-    expect(metric).toMatchObject({ name: 'fd.irv2-real', reals: 12, fakes: 20 });
+    expect(metric).toMatchObject({ ...byClassifier().metric, reals: 12, fakes: 20 });
     expect(metric.value).toBeGreaterThan(0);
     expect(await measureSnapshot({ ...task, generator }, contextWith(running))).toEqual(metric);
     expect((await measureSnapshot({ ...task, generator, seed: 2 }, contextWith(running))).value).not.toBe(metric.value);
     const floor = await measureSnapshot({ ...task, generator: null }, contextWith(running));
-    expect(floor).toMatchObject({ name: 'fd.irv2-real', reals: 6, fakes: 6 });
+    expect(floor).toMatchObject({ ...byClassifier().metric, reals: 6, fakes: 6 });
   });
   it('refuse fewer than four reals', async () => {
     const reals = await synthesizeShard(taskOf(1, 3), contextWith(running));
-    const task = { extractor, extractorName: 'x', reals: [reals], fakes: 8, seed: 1, generator: null };
+    const task = { ...byClassifier(), reals: [reals], fakes: 8, seed: 1, generator: null };
     await expect(measureSnapshot(task, contextWith(running))).rejects.toThrow(
       'at least 4 training images of a class, got 3',
     );
