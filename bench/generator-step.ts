@@ -7,17 +7,19 @@ import { loadEngine } from '../lib/engine/backend.ts';
 import { executionOf } from '../lib/engine/compile.ts';
 import { writeTensorFile } from '../lib/engine/tensor-file.ts';
 import { tf } from '../lib/engine/tf.ts';
-import { networkShapeOf, styleCount, type NetworkShape } from '../lib/generator/architecture.ts';
+import { styleCount, type NetworkShape } from '../lib/generator/architecture.ts';
 import { phaseMacs, type PhaseName } from '../lib/generator/cost.ts';
-import { mixingMask } from '../lib/generator/data.ts';
 import { drawLatents, drawPathNoise } from '../lib/generator/loss.ts';
-import type { Round } from '../lib/generator/phase.ts';
-import { createTrainingState, normals, type TrainingState } from '../lib/generator/state.ts';
-import { createTrainingSteps, type TrainingSteps } from '../lib/generator/steps.ts';
-import { createRng, seedPair } from '../lib/random.ts';
 import { measureConvolutionPeak } from './convolution-peak.ts';
 import { figuresOf, type Figures } from './figures.ts';
-import { benchConfig, benchImage, type WidthOptions } from './generator-config.ts';
+import {
+  createMeasuredSteps,
+  phases,
+  roundOf,
+  runPhase,
+  type MeasuredSteps,
+  type StepOptions,
+} from './measured-steps.ts';
 import {
   checkShare,
   describeMachine,
@@ -28,15 +30,13 @@ import {
 } from './quiet-machine.ts';
 import { startTorch, type TorchPeer } from './torch-peer.ts';
 
-export interface GeneratorStepOptions extends WidthOptions {
-  readonly batch: number;
+export interface GeneratorStepOptions extends StepOptions {
   readonly repeats: number;
   readonly against?: 'torch';
   readonly allowBusy?: true;
   readonly json?: true;
 }
 
-const phases = ['gMain', 'gPathLength', 'dMain', 'dR1'] as const satisfies readonly PhaseName[];
 type Timed = PhaseName | 'ema';
 
 /** One framework: its times, what a kimg costs with lazy regularisation, its memory. */
@@ -49,30 +49,16 @@ interface Side {
   readonly peakRssBytes: number;
 }
 
-interface Measured {
-  readonly state: TrainingState;
-  readonly steps: TrainingSteps;
-  readonly config: GeneratorConfig;
-  readonly shape: NetworkShape;
-  readonly reals: Float32Array;
-}
-
 /** Times the phases of `createTrainingSteps`, in turn with PyTorch's when asked. */
 export async function benchGeneratorStep(options: GeneratorStepOptions): Promise<void> {
-  const { batch, precision, allowBusy = false } = options;
+  const { precision, allowBusy = false } = options;
   await requireQuietMachine(allowBusy);
   await loadEngine();
   const settings: EngineSettings = { precision, execution: options.execution };
-  const config = benchConfig(options, { batchSize: batch, microBatchSize: batch });
-  if (batch % 4 !== 0) throw new Error(`expected --batch to be a multiple of the stddev group, 4, found ${batch}`);
-  const shape = networkShapeOf(config, benchImage(options));
   const others = watchOthers();
   const peak = measureConvolutionPeak(settings);
   checkShare(others(), allowBusy);
-  const state = createTrainingState({ shape, config, seed: 1, stream: 'bench' });
-  const size = batch * shape.resolution ** 2 * shape.channels;
-  const reals = normals(size, createRng(1, 'bench/reals')).map((x) => x / 2);
-  const measured: Measured = { state, steps: createTrainingSteps({ state, config, settings }), config, shape, reals };
+  const measured = createMeasuredSteps(options);
   const torch = options.against === 'torch' ? await startTorch((line) => process.stderr.write(`${line}\n`)) : null;
   try {
     const report = await measure(measured, torch, { options, peak, settings });
@@ -98,7 +84,7 @@ interface Report {
 }
 
 async function measure(
-  measured: Measured,
+  measured: MeasuredSteps,
   torch: TorchPeer | null,
   { options, peak, settings }: { options: GeneratorStepOptions; peak: number; settings: EngineSettings },
 ): Promise<Report> {
@@ -144,32 +130,8 @@ async function measure(
 
 const emptyTimes = (): Record<Timed, number[]> => ({ gMain: [], gPathLength: [], dMain: [], dR1: [], ema: [] });
 
-/** The draws of a phase in round `i`, as the training makes them. */
-function roundOf({ config, shape, reals, steps }: Measured, phase: PhaseName, i: number): Round {
-  const images = phase === 'gPathLength' ? steps.pathImages : steps.mainImages;
-  const styles = styleCount(shape);
-  const draws = { images, groupSize: 4, styleCount: styles, mixingProb: config.mixingProb };
-  const mix = mixingMask({ ...draws, seed: 1, stream: `bench/${phase}/mixing`, nimg: i });
-  return { seed: seedPair(1, `bench/${phase}`, i), mix, reals };
-}
-
-function runPhase(measured: Measured, phase: PhaseName, i: number): number {
-  const { steps } = measured;
-  const rounds = [roundOf(measured, phase, i)];
-  switch (phase) {
-    case 'gMain':
-      return steps.gMain(rounds).loss;
-    case 'gPathLength':
-      return steps.gPathLength(rounds).penalty;
-    case 'dMain':
-      return steps.dMain(rounds).loss;
-    case 'dR1':
-      return steps.dR1(rounds).penalty;
-  }
-}
-
 /** The loss of each phase on the initial weights, which are restored after each. */
-function firstLosses(measured: Measured): Record<PhaseName, number> {
+function firstLosses(measured: MeasuredSteps): Record<PhaseName, number> {
   const { variables } = measured.state;
   const initial = variables.map((variable) => Float32Array.from(variable.dataSync()));
   const losses = phases.map((phase) => {
@@ -185,7 +147,7 @@ const lossTolerance = { fp32: 1e-3, bf16: 0.1 } as const;
 
 /** @throws Error when PyTorch computes other losses from the same weights and draws: it would be another mathematics */
 async function compareLosses(
-  measured: Measured,
+  measured: MeasuredSteps,
   torch: TorchPeer,
   { first, precision }: { readonly first: Record<PhaseName, number>; readonly precision: 'fp32' | 'bf16' },
 ): Promise<Record<string, { ours: number; torch: number }>> {
@@ -215,7 +177,7 @@ async function compareLosses(
   return Object.fromEntries(phases.map((phase) => [phase, { ours: first[phase], torch: theirs[phase] }]));
 }
 
-async function writeWeightsAndDraws(measured: Measured, file: string): Promise<void> {
+async function writeWeightsAndDraws(measured: MeasuredSteps, file: string): Promise<void> {
   const { state, shape, steps, reals, config } = measured;
   const tensors: Record<string, tf.Tensor> = {};
   for (const [prefix, weights] of [

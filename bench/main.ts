@@ -1,6 +1,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { benchGenerate } from './generate.ts';
+import { benchGeneratorPhase } from './generator-phase.ts';
 import { benchGeneratorStep } from './generator-step.ts';
+import { phases } from './measured-steps.ts';
 
 /** Measurements. Each prints one table, or with --json one object, and refuses on a busy machine. */
 
@@ -33,6 +35,13 @@ benchmark('generator-step', 64)
   .addOption(new Option('--against <framework>', 'measure another one in turn').choices(['torch']))
   .description('the four phases of StyleGAN2 training and the moving average')
   .action(benchGeneratorStep);
+
+benchmark('generator-phase', 256)
+  .option('--batch <n>', 'images per minibatch, one pass', whole, 4)
+  .option('--repeats <n>', 'runs of each phase', whole, 2)
+  .addOption(new Option('--phase <name>', 'only this one').choices(phases))
+  .description('the first steps of a training: seconds to start and record, peak memory, hash of the weights')
+  .action(benchGeneratorPhase);
 
 benchmark('generate', 256)
   .option('--count <n>', 'images', whole, 200)

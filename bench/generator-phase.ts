@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import { loadEngine } from '../lib/engine/backend.ts';
+import { executionOf } from '../lib/engine/compile.ts';
+import type { PhaseName } from '../lib/generator/cost.ts';
+import { createMeasuredSteps, phases, runPhase, type StepOptions } from './measured-steps.ts';
+import { describeMachine } from './quiet-machine.ts';
+
+export interface GeneratorPhaseOptions extends StepOptions {
+  /** All of them in turn when absent. */
+  readonly phase?: PhaseName;
+  readonly repeats: number;
+  readonly json?: true;
+}
+
+/**
+ * A training on its first day, in a process of its own: what starting and loading take, each phase the first time
+ * (recording included) and the last, the peak memory of it all, and the hash of every weight afterwards, by which two
+ * processes compare.
+ */
+export async function benchGeneratorPhase(options: GeneratorPhaseOptions): Promise<void> {
+  await loadEngine();
+  const engineSeconds = process.uptime();
+  const measured = createMeasuredSteps(options);
+  const builtSeconds = process.uptime();
+  const seconds: Record<string, { first: number; last: number }> = {};
+  for (const phase of options.phase === undefined ? phases : [options.phase]) {
+    const times = Array.from({ length: options.repeats }, (_, i) => {
+      const start = performance.now();
+      runPhase(measured, phase, i);
+      return (performance.now() - start) / 1000;
+    });
+    seconds[phase] = { first: times[0] ?? Number.NaN, last: times.at(-1) ?? Number.NaN };
+  }
+  const hash = createHash('sha256');
+  for (const variable of measured.state.variables) {
+    const values = variable.dataSync<'float32'>();
+    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  const { precision, execution } = options;
+  const report = {
+    machine: describeMachine(),
+    execution: executionOf({ precision, execution }),
+    ...{ options, engineSeconds, builtSeconds, seconds },
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    weightsSha256: hash.digest('hex'),
+  };
+  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : asText(report));
+}
+
+function asText(report: {
+  readonly machine: string;
+  readonly execution: string;
+  readonly engineSeconds: number;
+  readonly builtSeconds: number;
+  readonly seconds: Readonly<Record<string, { first: number; last: number }>>;
+  readonly peakRssBytes: number;
+  readonly weightsSha256: string;
+}): string {
+  const row = (label: string, value: string): string => `${label.padEnd(28)}${value}`;
+  const lines = [
+    report.machine,
+    `execution ${report.execution}`,
+    '',
+    row('process to engine', `${report.engineSeconds.toFixed(1)} s`),
+    row('process to first step', `${report.builtSeconds.toFixed(1)} s`),
+    ...Object.entries(report.seconds).map(([phase, { first, last }]) =>
+      row(`${phase}, first and last`, `${first.toFixed(2)} s, ${last.toFixed(2)} s`),
+    ),
+    row('peak RSS', `${(report.peakRssBytes / 1e6).toFixed(0)} MB`),
+    row('sha256 of the weights', report.weightsSha256.slice(0, 16)),
+  ];
+  return `${lines.join('\n')}\n`;
+}
