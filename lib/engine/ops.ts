@@ -1,5 +1,6 @@
 import './gradients.ts';
 import { nativeBackend } from './native-backend.ts';
+import { ownKernels } from './step-recorder.ts';
 import { tf } from './tf.ts';
 
 /**
@@ -47,6 +48,33 @@ function firFilter(channels: number, gain: number): tf.Tensor4D {
   return tf.tile(tf.tensor4d(values, [4, 4, 1, 1]), [1, 1, channels, 1]);
 }
 
+interface Upfirdn {
+  readonly up: 1 | 2;
+  readonly down: 1 | 2;
+  readonly p0: number;
+  readonly p1: number;
+  readonly gain: number;
+}
+
+/**
+ * Zeros between the samples, padding, FIR, every `down`-th sample, in one pass of our own kernel
+ * (infra/setup/tfjs-binding/upfirdn.cc); null where steps do not hold it.
+ */
+function fusedUpfirdn(x: tf.Tensor4D, { up, down, p0, p1, gain }: Upfirdn): tf.Tensor4D | null {
+  const backend = ownKernels();
+  if (backend === null) return null;
+  const { TF_ATTR_INT, TF_ATTR_FLOAT, TF_ATTR_SHAPE } = backend.binding;
+  const [n, h, w, c] = x.shape;
+  const side = (size: number): number => Math.floor((size * up + p0 + p1 - fir.length) / down) + 1;
+  const integers = Object.entries({ up, down, p0, p1 }).map(([name, value]) => ({ name, type: TF_ATTR_INT, value }));
+  const attributes = [
+    ...integers,
+    { name: 'gain', type: TF_ATTR_FLOAT, value: gain },
+    { name: 'shape', type: TF_ATTR_SHAPE, value: [n, side(h), side(w), c] },
+  ];
+  return backend.executeSingleOutput('EchoforgeUpfirdn', attributes, [x]) as tf.Tensor4D; // of the shape just given
+}
+
 /**
  * FIR [1,3,3,1] x [1,3,3,1] / 64 times `gain`, each channel by itself, after padding p0 zeros before and p1 behind on
  * both axes: [N, H, W, C] -> [N, H + p0 + p1 - 3, ...]. Its gradient is the same blur padded by 3 - p0 and 3 - p1.
@@ -58,18 +86,22 @@ export function blur(
   const { p0, p1, gain = 1 } = options;
   const op = tf.customGrad((input) => {
     const image = input as tf.Tensor4D; // the argument of op() below
-    const padded = tf.pad(image, [
-      [0, 0],
-      [p0, p1],
-      [p0, p1],
-      [0, 0],
-    ]);
     return {
-      value: tf.depthwiseConv2d(padded, firFilter(image.shape[3], gain), 1, 'valid'),
+      value: fusedUpfirdn(image, { up: 1, down: 1, p0, p1, gain }) ?? padAndFilter(image, { p0, p1, gain }),
       gradFunc: (dy: tf.Tensor) => blur(dy as tf.Tensor4D, { p0: 3 - p0, p1: 3 - p1, gain }), // dy has the shape of the value
     };
   });
   return op(x) as tf.Tensor4D; // a depthwise convolution keeps four dimensions
+}
+
+function padAndFilter(x: tf.Tensor4D, { p0, p1, gain }: Pick<Upfirdn, 'p0' | 'p1' | 'gain'>): tf.Tensor4D {
+  const padded = tf.pad(x, [
+    [0, 0],
+    [p0, p1],
+    [p0, p1],
+    [0, 0],
+  ]);
+  return tf.depthwiseConv2d(padded, firFilter(x.shape[3], gain), 1, 'valid');
 }
 
 /**
@@ -81,7 +113,9 @@ export function firDown2(x: tf.Tensor4D, gain = 1): tf.Tensor4D {
     const image = input as tf.Tensor4D; // the argument of op() below
     return {
       // 'same' pads 1 and 1 when 4 taps step by 2.
-      value: tf.depthwiseConv2d(image, firFilter(image.shape[3], gain), 2, 'same'),
+      value:
+        fusedUpfirdn(image, { up: 1, down: 2, p0: 1, p1: 1, gain }) ??
+        tf.depthwiseConv2d(image, firFilter(image.shape[3], gain), 2, 'same'),
       gradFunc: (dy: tf.Tensor) => firUp2(dy as tf.Tensor4D, gain / 4), // dy has the shape of the value
     };
   });
@@ -97,7 +131,9 @@ export function firUp2(x: tf.Tensor4D, gain = 1): tf.Tensor4D {
     const image = input as tf.Tensor4D; // the argument of op() below
     return {
       // Zeros lie before each sample, one further back than the definition: 'same' then pads 1, 2 for the 2, 1 wanted.
-      value: tf.depthwiseConv2d(zeroStuff(image), firFilter(image.shape[3], 4 * gain), 1, 'same'),
+      value:
+        fusedUpfirdn(image, { up: 2, down: 1, p0: 2, p1: 1, gain: 4 * gain }) ??
+        tf.depthwiseConv2d(zeroStuff(image), firFilter(image.shape[3], 4 * gain), 1, 'same'),
       gradFunc: (dy: tf.Tensor) => firDown2(dy as tf.Tensor4D, 4 * gain), // dy has the shape of the value
     };
   });

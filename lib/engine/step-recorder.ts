@@ -133,6 +133,13 @@ export function installRecorder(options: {
     return isReshape ? { id: input, shape: [...shape], dtype: Number(typeOf('T')) } : null;
   };
 
+  /** Our own kernels cannot infer their output's shape; their attribute `shape` says it. */
+  const ensured = (op: string, attributes: readonly OpAttribute[], infos: OutputInfo[]): OutputInfo[] => {
+    const shape = attributes.find(({ name }) => name === 'shape');
+    if (!op.startsWith('Echoforge') || shape === undefined) return infos;
+    return node('EnsureShape', [shape], [one(infos).id]);
+  };
+
   /** Our own kernel for the gradient of a convolution in its filter, where it is the faster one; otherwise null. */
   const filterGradient = (attributes: readonly OpAttribute[], inputs: readonly number[]): OutputInfo[] | null => {
     const [x = -1, sizes = -1, dy = -1] = inputs;
@@ -169,7 +176,7 @@ export function installRecorder(options: {
         (lower
           ? reducedOp(op, attributes, inputs)
           : node(op, attributes, inputs, list === undefined ? 0 : Number(list.value)));
-      return infos.map(({ id, shape, dtype }) => {
+      return ensured(op, attributes, infos).map(({ id, shape, dtype }) => {
         // What batch normalisation hands to its own gradient has a size that only the device knows.
         if (shape === null && op !== 'FusedBatchNormV3')
           throw new Error(`${step}: the shape of what ${op} gives depends on data`);

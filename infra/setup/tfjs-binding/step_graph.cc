@@ -14,6 +14,7 @@
 #include "tensorflow/c/c_api.h"
 #include "tf_auto_status.h"
 #include "tf_auto_tensor.h"
+#include "upfirdn.h"
 #include "utils.h"
 
 namespace tfnodejs {
@@ -357,7 +358,7 @@ bool AddStepGraph(napi_env env, napi_value exports, TFE_Context *context) {
     ENSURE_NAPI_OK_RETVAL(env, napi_define_properties(env, exports, 1, &property), false);
   }
   napi_value has_kernels;
-  ENSURE_NAPI_OK_RETVAL(env, napi_get_boolean(env, HasFilterGradient() && HasAdam(), &has_kernels), false);
+  ENSURE_NAPI_OK_RETVAL(env, napi_get_boolean(env, HasFilterGradient() && HasAdam() && HasUpfirdn(), &has_kernels), false);
   ENSURE_NAPI_OK_RETVAL(env, napi_set_named_property(env, exports, "hasKernels", has_kernels), false);
   return true;
 }

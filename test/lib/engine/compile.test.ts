@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { loadEngine } from '../../../lib/engine/backend.ts';
 import { compileStep, type StepOptions } from '../../../lib/engine/compile.ts';
 import { graphBinding } from '../../../lib/engine/native-backend.ts';
+import { blur, firDown2, firUp2 } from '../../../lib/engine/ops.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { createVariable } from '../../../lib/engine/variables.ts';
 import { createRng } from '../../../lib/random.ts';
@@ -152,5 +153,35 @@ describe('the gradient of a convolution in its filter', () => {
   it('has a kernel of its own on processors with AVX-512', () => {
     const flags = readFileSync('/proc/cpuinfo', 'utf8');
     expect(graphBinding()?.hasKernels).toBe(flags.includes('avx512f'));
+  });
+});
+
+describe('recorded resampling', () => {
+  const cases: [string, readonly number[], (x: tf.Tensor4D) => tf.Tensor4D][] = [
+    ['blur before a strided convolution', [2, 9, 7, 5], (x) => blur(x, { p0: 2, p1: 2 })],
+    ['blur after a transposed convolution', [2, 9, 9, 16], (x) => blur(x, { p0: 1, p1: 1, gain: 4 })],
+    ['blur padded on one side', [1, 6, 6, 1], (x) => blur(x, { p0: 3, p1: 0 })],
+    ['halving', [2, 8, 12, 3], (x) => firDown2(x)],
+    ['halving of many maps', [3, 32, 32, 33], (x) => firDown2(x, 0.5)],
+    ['doubling', [2, 4, 6, 1], (x) => firUp2(x)],
+    ['doubling of many maps', [3, 16, 16, 32], (x) => firUp2(x, 2)],
+  ];
+  it.each(cases)('gives for %s what it gives op by op, and its first and second gradients', (_name, shape, op) => {
+    const x = random(shape, 'x') as tf.Tensor4D; // of the rank just given
+    const first = (image: tf.Tensor): tf.Tensor => tf.sum(tf.square(op(image as tf.Tensor4D)));
+    const penalty = (image: tf.Tensor): tf.Tensor => tf.sum(tf.pow(tf.grad(first)(image), 3));
+    const step = {
+      inputs: { x: { shape, dtype: 'float32' as const } },
+      step: ({ x: image }: Record<string, tf.Tensor>) => {
+        const results = [op(image as tf.Tensor4D), tf.grad(first)(image!), tf.grad(penalty)(image!)];
+        return { y: tf.concat(results.map((result) => tf.reshape(result, [-1]))) };
+      },
+    };
+    const expected = [...step.step({ x })['y']!.dataSync()];
+    const found = runOnce(step, { x });
+    expect(found).toHaveLength(expected.length);
+    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const apart = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i]!)), 0);
+    expect(apart / largest).toBeLessThan(1e-6);
   });
 });
