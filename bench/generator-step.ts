@@ -49,7 +49,10 @@ interface Side {
   readonly peakRssBytes: number;
 }
 
-/** Times the phases of `createTrainingSteps`, in turn with PyTorch's when asked. */
+/**
+ * Times the phases of `createTrainingSteps`, in turn with PyTorch's when asked. Each turn then runs twice and the second counts:
+ * the first finds the caches full of the other's data, and the other's threads still spinning for work.
+ */
 export async function benchGeneratorStep(options: GeneratorStepOptions): Promise<void> {
   const { precision, allowBusy = false } = options;
   await requireQuietMachine(allowBusy);
@@ -96,10 +99,12 @@ async function measure(
   const others = watchOthers(torch === null ? [] : [torch.pid]);
   for (let i = 0; i < repeats + 1; i++) {
     for (const phase of [...phases, 'ema'] as const) {
+      const run = (): void => (phase === 'ema' ? steps.ema(0.998) : void runPhase(measured, phase, i));
+      if (torch !== null) run();
       const start = performance.now();
-      if (phase === 'ema') steps.ema(0.998);
-      else runPhase(measured, phase, i);
+      run();
       const ours = performance.now() - start;
+      if (torch !== null) await torch.ask('run', { phase });
       const theirs = torch === null ? 0 : (await torch.ask<{ ms: number }>('run', { phase })).ms;
       if (i === 0) continue; // burn-in of both
       times.ours[phase].push(ours);

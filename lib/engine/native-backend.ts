@@ -37,7 +37,7 @@ export interface NativeBinding {
 
 /** The part of the binding that only our build of the addon has (infra/setup/tfjs-binding/step_graph.cc). */
 export interface GraphBinding extends NativeBinding {
-  /** Whether our own CPU kernels exist, which takes AVX-512 (filter_gradient.cc, adam.cc, upfirdn.cc in infra/setup/tfjs-binding). */
+  /** Whether our own CPU kernels exist (infra/setup/tfjs-binding), which takes AVX-512. */
   readonly hasKernels: boolean;
   graphCreate(): number;
   graphPlaceholder(graph: number, shape: readonly number[], dtype: number): OutputInfo[];

@@ -1,4 +1,5 @@
 import { ownFilterGradient } from './filter-gradient.ts';
+import { ownForward, ownInputGradient } from './own-convolution.ts';
 import type { NativeBackend, NativeBinding, OpAttribute, OutputInfo, TensorValues } from './native-backend.ts';
 import { graphBinding, type GraphBinding } from './native-backend.ts';
 import { tf } from './tf.ts';
@@ -149,10 +150,34 @@ export function installRecorder(options: {
     const filter = [...shapesOf.filter];
     const own = ownFilterGradient(attributes, { x: shapesOf.x, filter, dy: shapesOf.dy }, precision);
     if (own === null) return null;
-    const integer = (name: keyof typeof own): OpAttribute => ({ name, type: binding.TF_ATTR_INT, value: own[name] });
-    const facts = [integer('kernel'), integer('stride'), integer('padding')];
-    const { id } = one(node('EchoforgeFilterGradient', facts, [x, dy]));
-    return node('EnsureShape', [{ name: 'shape', type: binding.TF_ATTR_SHAPE, value: filter }], [id]);
+    const shape = { name: 'shape', type: binding.TF_ATTR_SHAPE, value: filter };
+    const integer = (name: 'kernel' | 'stride' | 'padding'): OpAttribute => {
+      return { name, type: binding.TF_ATTR_INT, value: own[name] };
+    };
+    const name = own.winograd ? 'EchoforgeWinogradFilterGradient' : 'EchoforgeFilterGradient';
+    const facts = own.winograd ? [integer('padding')] : [integer('kernel'), integer('stride'), integer('padding')];
+    return ensured(name, [shape], node(name, [...facts, shape], [x, dy]));
+  };
+
+  /** Our own convolution, or its gradient in the input, where it is the faster one; otherwise null. */
+  const convolution = (
+    op: string,
+    attributes: readonly OpAttribute[],
+    inputs: readonly number[],
+  ): OutputInfo[] | null => {
+    const forward = op === 'Conv2D';
+    if (ownKernels() === null || precision !== 'fp32' || (!forward && op !== 'Conv2DBackpropInput')) return null;
+    const [x = -1, filter = -1] = forward ? inputs : [inputs[2] ?? -1, inputs[1] ?? -1];
+    const [input, weights] = [shapes.get(x), shapes.get(filter)];
+    if (input === undefined || weights === undefined) return null;
+    const own = forward
+      ? ownForward(attributes, { x: input, filter: weights })
+      : ownInputGradient(attributes, { dy: input, filter: weights });
+    if (own === null) return null;
+    const padding = { name: 'padding', type: binding.TF_ATTR_INT, value: own.padding };
+    const shape = { name: 'shape', type: binding.TF_ATTR_SHAPE, value: [...own.shape] };
+    const name = forward ? 'EchoforgeConvolution' : 'EchoforgeConvolutionInput';
+    return ensured(name, [shape], node(name, [padding, shape], [x, filter]));
   };
 
   const recording: Pick<NativeBinding, 'createTensor' | 'executeOp' | 'tensorDataSync'> = {
@@ -169,7 +194,8 @@ export function installRecorder(options: {
       const same = unchanged(op, attributes, inputs);
       if (same !== null) return [{ ...same, id: symbolic(same.id) }];
       const list = attributes.find(({ name, type }) => name === 'N' && type === binding.TF_ATTR_INT);
-      const own = op === 'Conv2DBackpropFilter' ? filterGradient(attributes, inputs) : null;
+      const own =
+        op === 'Conv2DBackpropFilter' ? filterGradient(attributes, inputs) : convolution(op, attributes, inputs);
       const lower = precision === 'bf16' && reducible.has(op);
       const infos =
         own ??

@@ -2,12 +2,10 @@
 // x[n, oh s + kh - p, ow s + kw - p, ci] dy[n, oh, ow, co]. NHWC, float32, a multiple of 16 output channels.
 //
 // TensorFlow's own (oneDNN) reaches 44-65% of the peak of an AVX-512 machine with stride 1 and 25% with stride 2; this one
-// 85-93% (docs/performance.md). It reads x and dy where they lie: a tile of 6 input by 64 output channels stays in
-// registers while some rows of pixels pass by.
+// 85-93% (docs/performance.md). It reads x and dy where they lie. With 3x3 filters, stride 1 and pixels enough,
+// winograd_filter_gradient.cc takes fewer products.
 
 #include "filter_gradient.h"
-
-#include <immintrin.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -15,11 +13,10 @@
 #include <vector>
 
 #include "crew.h"
+#include "filter_tile.h"
 #include "kernel_api.h"
 #include "tf_auto_status.h"
 #include "tf_auto_tensor.h"
-
-#define AVX512 __attribute__((target("avx512f")))
 
 namespace tfnodejs {
 namespace {
@@ -29,53 +26,7 @@ struct Geometry {
   int kernel, stride, padding;
 };
 
-// Pixels of one row that meet under one kernel position.
-struct Run {
-  const float *x, *dy;
-  int64_t pixels;
-};
-
-constexpr int kTile = 6;       // input channels of a tile; with 4 vectors of output channels 24 of 32 registers
 constexpr int64_t kBlock = 128;  // pixels whose dy stays in the first cache over all tiles
-
-template <int CI, int V>
-AVX512 void Tile(const Run *runs, int count, int64_t ci, int64_t x_step, int64_t dy_step, float *dw) {
-  __m512 sums[CI][V];
-#pragma GCC unroll 8
-  for (int i = 0; i < CI; i++)
-#pragma GCC unroll 8
-    for (int v = 0; v < V; v++) sums[i][v] = _mm512_loadu_ps(dw + i * dy_step + 16 * v);
-  for (int r = 0; r < count; r++) {
-    const float *x = runs[r].x + ci;
-    const float *dy = runs[r].dy;
-    for (int64_t pixel = 0; pixel < runs[r].pixels; pixel++, x += x_step, dy += dy_step) {
-      __m512 slope[V];
-#pragma GCC unroll 8
-      for (int v = 0; v < V; v++) slope[v] = _mm512_loadu_ps(dy + 16 * v);
-#pragma GCC unroll 8
-      for (int i = 0; i < CI; i++) {
-        const __m512 value = _mm512_set1_ps(x[i]);
-#pragma GCC unroll 8
-        for (int v = 0; v < V; v++) sums[i][v] = _mm512_fmadd_ps(value, slope[v], sums[i][v]);
-      }
-    }
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < CI; i++)
-#pragma GCC unroll 8
-    for (int v = 0; v < V; v++) _mm512_storeu_ps(dw + i * dy_step + 16 * v, sums[i][v]);
-}
-
-// dw of a tile starts at its first input channel; its rows are as far apart as pixels of dy, Cout.
-using TileFunction = void (*)(const Run *, int, int64_t, int64_t, int64_t, float *);
-
-TileFunction TileFor(int input_channels, int vectors) {
-  static const TileFunction tiles[kTile][4] = {
-      {Tile<1, 1>, Tile<1, 2>, Tile<1, 3>, Tile<1, 4>}, {Tile<2, 1>, Tile<2, 2>, Tile<2, 3>, Tile<2, 4>},
-      {Tile<3, 1>, Tile<3, 2>, Tile<3, 3>, Tile<3, 4>}, {Tile<4, 1>, Tile<4, 2>, Tile<4, 3>, Tile<4, 4>},
-      {Tile<5, 1>, Tile<5, 2>, Tile<5, 3>, Tile<5, 4>}, {Tile<6, 1>, Tile<6, 2>, Tile<6, 3>, Tile<6, 4>}};
-  return tiles[input_channels - 1][vectors - 1];
-}
 
 // Adds what rows [row_from, row_to) of all N * OH give to the input channels [from, to) of dw.
 void Accumulate(const Geometry &g, const float *x, const float *dy, float *dw, int64_t row_from, int64_t row_to,
@@ -179,11 +130,11 @@ void Delete(void *kernel) { delete static_cast<Attributes *>(kernel); }
 bool Register() {
   TF_AutoStatus status;
   TF_OpDefinitionBuilder *op = TF_NewOpDefinitionBuilder(kFilterGradientOp);
-  for (const char *attribute : {"kernel: int", "stride: int", "padding: int"}) TF_OpDefinitionBuilderAddAttr(op, attribute);
+  for (const char *attribute : {"kernel: int", "stride: int", "padding: int", "shape: shape"}) TF_OpDefinitionBuilderAddAttr(op, attribute);
   TF_OpDefinitionBuilderAddInput(op, "x: float");
   TF_OpDefinitionBuilderAddInput(op, "dy: float");
   TF_OpDefinitionBuilderAddOutput(op, "dw: float");
-  // The C interface cannot give a shape out of attributes; whoever adds the node says its shape.
+  // The C interface cannot give a shape out of attributes; whoever adds the node ensures it.
   TF_OpDefinitionBuilderSetShapeInferenceFunction(op, &TF_ShapeInferenceContextSetUnknownShape);
   TF_RegisterOpDefinition(op, status.status);
   if (TF_GetCode(status.status) != TF_OK) return false;

@@ -4,7 +4,7 @@
 namespace tfnodejs {
 
 // An op for recorded steps: x [N, H, W, Cin], dy [N, OH, OW, Cout] -> [k, k, Cin, Cout], all float32, Cout a multiple of 16;
-// attributes kernel (k), stride and padding (before, on both axes). CPU only.
+// attributes kernel (k), stride, padding (before, on both axes), and shape, which whoever adds the node gives. CPU only.
 constexpr char kFilterGradientOp[] = "EchoforgeFilterGradient";
 
 // Registers the op at the first call; false where the processor lacks AVX-512 or the library refuses it.

@@ -16,6 +16,8 @@
 #include "tf_auto_tensor.h"
 #include "upfirdn.h"
 #include "utils.h"
+#include "winograd.h"
+#include "winograd_filter_gradient.h"
 
 namespace tfnodejs {
 namespace {
@@ -358,7 +360,8 @@ bool AddStepGraph(napi_env env, napi_value exports, TFE_Context *context) {
     ENSURE_NAPI_OK_RETVAL(env, napi_define_properties(env, exports, 1, &property), false);
   }
   napi_value has_kernels;
-  ENSURE_NAPI_OK_RETVAL(env, napi_get_boolean(env, HasFilterGradient() && HasAdam() && HasUpfirdn(), &has_kernels), false);
+  const bool all = HasFilterGradient() && HasAdam() && HasUpfirdn() && HasWinograd() && HasWinogradFilterGradient();
+  ENSURE_NAPI_OK_RETVAL(env, napi_get_boolean(env, all, &has_kernels), false);
   ENSURE_NAPI_OK_RETVAL(env, napi_set_named_property(env, exports, "hasKernels", has_kernels), false);
   return true;
 }

@@ -156,6 +156,39 @@ describe('the gradient of a convolution in its filter', () => {
   });
 });
 
+describe('a recorded 3x3 convolution', () => {
+  // [N, H, W, Cin, Cout, padding]
+  it.each<[number, number, number, number, number, 'same' | 'valid']>([
+    [4, 16, 16, 64, 64, 'same'],
+    [3, 15, 21, 16, 80, 'same'],
+    [2, 33, 19, 67, 48, 'same'],
+    [2, 20, 20, 32, 144, 'valid'],
+    [2, 21, 18, 48, 16, 'valid'],
+    [5, 16, 16, 130, 192, 'same'],
+  ])('of %i images of %i x %i px, %i to %i channels, %s, is that of the library, and its gradients', (...geometry) => {
+    const [n, h, w, from, to, pad] = geometry;
+    const x = random([n, h, w, from], 'x');
+    const filter = random([3, 3, from, to], 'w');
+    const loss = (image: tf.Tensor, weights: tf.Tensor): tf.Tensor =>
+      tf.sum(tf.square(tf.conv2d(image as tf.Tensor4D, weights as tf.Tensor4D, 1, pad)));
+    const step = {
+      inputs: {
+        x: { shape: x.shape, dtype: 'float32' as const },
+        w: { shape: filter.shape, dtype: 'float32' as const },
+      },
+      step: (inputs: Record<string, tf.Tensor>) => {
+        const y = tf.conv2d(inputs['x'] as tf.Tensor4D, inputs['w'] as tf.Tensor4D, 1, pad);
+        const gradients = tf.grads(loss)([inputs['x']!, inputs['w']!]);
+        return { y: tf.concat([y, ...gradients].map((result) => tf.div(tf.reshape(result, [-1]), tf.norm(result)))) };
+      },
+    };
+    const expected = step.step({ x, w: filter })['y']!.dataSync<'float32'>();
+    const found = runOnce(step, { x, w: filter });
+    const apart = Math.sqrt(expected.reduce((sum, value, i) => sum + (value - found[i]!) ** 2, 0));
+    expect(apart).toBeLessThan(3e-6);
+  });
+});
+
 describe('recorded resampling', () => {
   const cases: [string, readonly number[], (x: tf.Tensor4D) => tf.Tensor4D][] = [
     ['blur before a strided convolution', [2, 9, 7, 5], (x) => blur(x, { p0: 2, p1: 2 })],

@@ -1,0 +1,249 @@
+// 3x3 convolution with stride 1 by Winograd's minimal filtering F(2x2, 3x3) (Lavin and Gray 2016, "Fast Algorithms for
+// Convolutional Neural Networks", section 4.1): 16 products where four outputs take 36. NHWC, float32. The gradient in the
+// input is the same convolution with the filter turned and its channels exchanged.
+//
+// Of some tiles (winograd_tiles.h) all inputs are transformed into 16 matrices [tiles, Cin]; each is
+// multiplied by its matrix [Cin, Cout] of transformed filters; the 16 products make the outputs. An output is the work of one
+// thread, in one order, so its bits do not depend on how many there are.
+
+#include "winograd.h"
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "crew.h"
+#include "kernel_api.h"
+#include "tf_auto_status.h"
+#include "winograd_tiles.h"
+
+namespace tfnodejs {
+namespace {
+
+constexpr int kColumns = 64;    // output channels of a block
+constexpr int kRows = 6;        // tiles that are multiplied at a time: 6 x 4 vectors of sums
+constexpr int64_t kBlock = 60;  // tiles whose transforms lie in the cache together
+
+// Blocks of output channels, and the channels of one.
+int64_t BlocksOf(const Tiling &g) { return (g.cout + kColumns - 1) / kColumns; }
+int64_t ColumnsOf(const Tiling &g, int64_t block) { return std::min<int64_t>(kColumns, g.cout - block * kColumns); }
+
+// Filter of one input and 16 output channels, G g G' with G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1].
+AVX512 inline void TransformFilter(const __m512 g[3][3], __m512 u[4][4]) {
+  const __m512 half = _mm512_set1_ps(0.5f);
+  __m512 rows[4][3];
+  for (int j = 0; j < 3; j++) {
+    const __m512 outer = _mm512_mul_ps(half, _mm512_add_ps(g[0][j], g[2][j]));
+    const __m512 middle = _mm512_mul_ps(half, g[1][j]);
+    rows[0][j] = g[0][j];
+    rows[1][j] = _mm512_add_ps(outer, middle);
+    rows[2][j] = _mm512_sub_ps(outer, middle);
+    rows[3][j] = g[2][j];
+  }
+  for (int i = 0; i < 4; i++) {
+    const __m512 outer = _mm512_mul_ps(half, _mm512_add_ps(rows[i][0], rows[i][2]));
+    const __m512 middle = _mm512_mul_ps(half, rows[i][1]);
+    u[i][0] = rows[i][0];
+    u[i][1] = _mm512_add_ps(outer, middle);
+    u[i][2] = _mm512_sub_ps(outer, middle);
+    u[i][3] = rows[i][2];
+  }
+}
+
+// Filters of the input channels [from, to) as [block of output channels][position][input channel][output channel of block].
+// `filter` is [3, 3, Cin, Cout] of this convolution, or [3, 3, Cout, Cin] of the one whose gradient this is.
+template <bool TURNED>
+AVX512 void TransformFilters(const Tiling &g, const float *filter, float *transformed, int64_t from, int64_t to) {
+  const int64_t plane = g.cin * g.cout;
+  const __m512i apart = _mm512_mullo_epi32(_mm512_set1_epi32(static_cast<int>(g.cin)),
+                                           _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  for (int64_t ci = from; ci < to; ci++)
+    for (int64_t co = 0; co < g.cout; co += kLanes) {
+      __m512 taps[3][3], u[4][4];
+      for (int kh = 0; kh < 3; kh++)
+        for (int kw = 0; kw < 3; kw++)
+          taps[kh][kw] = TURNED ? _mm512_i32gather_ps(apart, filter + ((2 - kh) * 3 + 2 - kw) * plane + co * g.cin + ci, 4)
+                                : _mm512_loadu_ps(filter + (kh * 3 + kw) * plane + ci * g.cout + co);
+      TransformFilter(taps, u);
+      const int64_t block = co / kColumns, columns = ColumnsOf(g, block);
+      float *const to_block = transformed + block * kPositions * g.cin * kColumns + co % kColumns;
+      for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++) _mm512_storeu_ps(to_block + ((i * 4 + j) * g.cin + ci) * columns, u[i][j]);
+    }
+}
+
+// product [R, 16 V] = a [R, depth] b [depth, 16 V]
+template <int R, int V>
+AVX512 void Multiply(const float *a, int64_t a_step, const float *b, int64_t depth, float *product) {
+  __m512 sums[R][V];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) sums[r][v] = _mm512_setzero_ps();
+  for (int64_t k = 0; k < depth; k++, b += kLanes * V) {
+    __m512 row[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) row[v] = _mm512_loadu_ps(b + kLanes * v);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+      const __m512 value = _mm512_set1_ps(a[r * a_step + k]);
+#pragma GCC unroll 8
+      for (int v = 0; v < V; v++) sums[r][v] = _mm512_fmadd_ps(value, row[v], sums[r][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
+    for (int v = 0; v < V; v++) _mm512_storeu_ps(product + r * kLanes * V + kLanes * v, sums[r][v]);
+}
+
+using MultiplyFunction = void (*)(const float *, int64_t, const float *, int64_t, float *);
+
+MultiplyFunction MultiplyFor(int64_t rows, int64_t columns) {
+  static const MultiplyFunction functions[kRows][4] = {
+      {Multiply<1, 1>, Multiply<1, 2>, Multiply<1, 3>, Multiply<1, 4>},
+      {Multiply<2, 1>, Multiply<2, 2>, Multiply<2, 3>, Multiply<2, 4>},
+      {Multiply<3, 1>, Multiply<3, 2>, Multiply<3, 3>, Multiply<3, 4>},
+      {Multiply<4, 1>, Multiply<4, 2>, Multiply<4, 3>, Multiply<4, 4>},
+      {Multiply<5, 1>, Multiply<5, 2>, Multiply<5, 3>, Multiply<5, 4>},
+      {Multiply<6, 1>, Multiply<6, 2>, Multiply<6, 3>, Multiply<6, 4>}};
+  return functions[rows - 1][columns / kLanes - 1];
+}
+
+// A' m A, A' = [1 1 1 0; 0 1 -1 -1], of 16 channels: m + p * step is position p; pixels[4] are its outputs, null where outside.
+AVX512 inline void TransformProduct(const float *m, int64_t step, float *const *pixels, int64_t offset) {
+  __m512 rows[2][4];
+  for (int j = 0; j < 4; j++) {
+    const __m512 m0 = _mm512_loadu_ps(m + j * step), m1 = _mm512_loadu_ps(m + (4 + j) * step),
+                 m2 = _mm512_loadu_ps(m + (8 + j) * step), m3 = _mm512_loadu_ps(m + (12 + j) * step);
+    rows[0][j] = _mm512_add_ps(_mm512_add_ps(m0, m1), m2);
+    rows[1][j] = _mm512_sub_ps(_mm512_sub_ps(m1, m2), m3);
+  }
+  for (int i = 0; i < 2; i++) {
+    const __m512 *const r = rows[i];
+    if (pixels[2 * i] != nullptr)
+      _mm512_storeu_ps(pixels[2 * i] + offset, _mm512_add_ps(_mm512_add_ps(r[0], r[1]), r[2]));
+    if (pixels[2 * i + 1] != nullptr)
+      _mm512_storeu_ps(pixels[2 * i + 1] + offset, _mm512_sub_ps(_mm512_sub_ps(r[1], r[2]), r[3]));
+  }
+}
+
+void OutputsOf(const Tiling &g, float *y, int64_t tile, float **pixels) {
+  const int64_t across = g.tiles_across(), down = g.tiles_down();
+  const int64_t image = tile / (down * across), top = tile / across % down * 2, left = tile % across * 2;
+  for (int i = 0; i < 2; i++)
+    for (int j = 0; j < 2; j++) {
+      const bool inside = top + i < g.oh && left + j < g.ow;
+      pixels[i * 2 + j] = inside ? y + ((image * g.oh + top + i) * g.ow + left + j) * g.cout : nullptr;
+    }
+}
+
+// Tiles [from, to).
+void Tiles(const Tiling &g, const float *x, const float *filters, float *y, int64_t from, int64_t to) {
+  thread_local std::vector<float> inputs_buffer, products_buffer;
+  const int64_t row = g.cin + kLanes;  // not a power of two, so that rows do not evict each other
+  const int64_t position = kBlock * row;
+  float *const inputs = Scratch(inputs_buffer, kPositions * position);
+  float *const products = Scratch(products_buffer, kPositions * kBlock * kColumns);
+  const std::vector<float> zeros(g.cin, 0.0f);
+  for (int64_t start = from; start < to; start += kBlock) {
+    const int64_t count = std::min(kBlock, to - start);
+    for (int64_t t = 0; t < count; t++) {
+      const float *pixels[16];
+      InputsOf(g, x, zeros.data(), start + t, pixels);
+      TransformTile(pixels, g.cin, inputs + t * row, position);
+    }
+    for (int64_t block = 0; block < BlocksOf(g); block++) {
+      const int64_t columns = ColumnsOf(g, block);
+      const float *const of_block = filters + block * kPositions * g.cin * kColumns;
+      for (int p = 0; p < kPositions; p++)
+        for (int64_t t = 0; t < count; t += kRows)
+          MultiplyFor(std::min<int64_t>(kRows, count - t), columns)(inputs + p * position + t * row, row,
+                                                                    of_block + p * g.cin * columns, g.cin,
+                                                                    products + (p * kBlock + t) * columns);
+      for (int64_t t = 0; t < count; t++) {
+        float *pixels[4];
+        OutputsOf(g, y, start + t, pixels);
+        for (int64_t c = 0; c < columns; c += kLanes)
+          TransformProduct(products + t * columns + c, kBlock * columns, pixels, block * kColumns + c);
+      }
+    }
+  }
+}
+
+template <bool TURNED>
+void Convolve(const Tiling &g, const float *x, const float *filter, float *y) {
+  thread_local std::vector<float> filters_buffer;
+  float *const filters = Scratch(filters_buffer, BlocksOf(g) * kPositions * g.cin * kColumns);
+  Crew &crew = TheCrew();
+  const int parts = crew.size();
+  crew.Run([&](int part) {
+    TransformFilters<TURNED>(g, filter, filters, g.cin * part / parts, g.cin * (part + 1) / parts);
+  });
+  const int64_t tiles = g.tiles();
+  crew.Run([&](int part) { Tiles(g, x, filters, y, tiles * part / parts, tiles * (part + 1) / parts); });
+}
+
+void *Create(TF_OpKernelConstruction *construction) {
+  auto *padding = new int32_t(0);
+  TF_AutoStatus status;
+  TF_OpKernelConstruction_GetAttrInt32(construction, "padding", padding, status.status);
+  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status.status);
+  return padding;
+}
+
+void Delete(void *kernel) { delete static_cast<int32_t *>(kernel); }
+
+template <bool TURNED>
+void Compute(void *kernel, TF_OpKernelContext *context) {
+  const int64_t padding = *static_cast<int32_t *>(kernel);
+  TF_AutoStatus status;
+  TF_Tensor *inputs[2] = {nullptr, nullptr};
+  TF_Tensor *output = nullptr;
+  for (int i = 0; i < 2 && TF_GetCode(status.status) == TF_OK; i++)
+    TF_GetInput(context, i, &inputs[i], status.status);
+  if (TF_GetCode(status.status) == TF_OK) {
+    const TF_Tensor *x = inputs[0], *filter = inputs[1];
+    const int64_t h = TF_Dim(x, 1), w = TF_Dim(x, 2);
+    const Tiling g = {TF_Dim(x, 0),           h,      w, TF_Dim(x, 3), h + 2 * padding - 2, w + 2 * padding - 2,
+                        TF_Dim(filter, TURNED ? 2 : 3), padding};
+    const int64_t shape[4] = {g.n, g.oh, g.ow, g.cout};
+    output = TF_AllocateOutput(context, 0, TF_FLOAT, shape, 4, g.n * g.oh * g.ow * g.cout * sizeof(float), status.status);
+    if (TF_GetCode(status.status) == TF_OK)
+      Convolve<TURNED>(g, static_cast<const float *>(TF_TensorData(x)), static_cast<const float *>(TF_TensorData(filter)),
+                       static_cast<float *>(TF_TensorData(output)));
+  }
+  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelContext_Failure(context, status.status);
+  for (TF_Tensor *tensor : {inputs[0], inputs[1], output})
+    if (tensor != nullptr) TF_DeleteTensor(tensor);
+}
+
+template <bool TURNED>
+bool Register(const char *name) {
+  TF_AutoStatus status;
+  TF_OpDefinitionBuilder *op = TF_NewOpDefinitionBuilder(name);
+  TF_OpDefinitionBuilderAddAttr(op, "padding: int");
+  TF_OpDefinitionBuilderAddAttr(op, "shape: shape");
+  TF_OpDefinitionBuilderAddInput(op, "x: float");
+  TF_OpDefinitionBuilderAddInput(op, "filter: float");
+  TF_OpDefinitionBuilderAddOutput(op, "y: float");
+  // The C interface cannot give a shape out of attributes; whoever adds the node ensures it.
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(op, &TF_ShapeInferenceContextSetUnknownShape);
+  TF_RegisterOpDefinition(op, status.status);
+  if (TF_GetCode(status.status) != TF_OK) return false;
+  TF_KernelBuilder *kernel = TF_NewKernelBuilder(name, "CPU", &Create, &Compute<TURNED>, &Delete);
+  TF_RegisterKernelBuilder(name, kernel, status.status);
+  return TF_GetCode(status.status) == TF_OK;
+}
+
+}  // namespace
+
+bool HasWinograd() {
+  static const bool registered = __builtin_cpu_supports("avx512f") && Register<false>("EchoforgeConvolution") &&
+                                 Register<true>("EchoforgeConvolutionInput");
+  return registered;
+}
+
+}  // namespace tfnodejs

@@ -1,0 +1,206 @@
+// Gradient of a 3x3 convolution with stride 1 in its filter by Winograd's minimal filtering F(3x3, 2x2): the nine taps are
+// the outputs, the 2x2 gradients of a tile the filter, so 16 products take the place of 36. NHWC, float32.
+//
+// The transformed inputs and gradients of all tiles are summed as 16 products [Cin, Cout], which make the nine taps at the end.
+
+#include "winograd_filter_gradient.h"
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "crew.h"
+#include "filter_tile.h"
+#include "kernel_api.h"
+#include "tf_auto_status.h"
+#include "winograd_tiles.h"
+
+namespace tfnodejs {
+namespace {
+
+constexpr int64_t kColumns = 64;  // output channels of a block
+constexpr int64_t kBlock = 60;    // tiles whose transforms lie in the cache together
+
+// What one thread adds up: input channels [from, to) over the tiles [first, end).
+struct Share {
+  int64_t from, to, first, end;
+};
+
+// G d G' with G = [1 0; 1/2 1/2; 1/2 -1/2; 0 1] of the 2x2 gradients of 16 output channels; position p goes to out + p * step.
+AVX512 void TransformGradients(const float *const *pixels, float *out, int64_t step) {
+  const __m512 half = _mm512_set1_ps(0.5f);
+  __m512 rows[4][2];
+  for (int j = 0; j < 2; j++) {
+    const __m512 d0 = _mm512_mul_ps(half, _mm512_loadu_ps(pixels[j])), d1 = _mm512_mul_ps(half, _mm512_loadu_ps(pixels[2 + j]));
+    rows[0][j] = _mm512_add_ps(d0, d0);
+    rows[1][j] = _mm512_add_ps(d0, d1);
+    rows[2][j] = _mm512_sub_ps(d0, d1);
+    rows[3][j] = _mm512_add_ps(d1, d1);
+  }
+  for (int i = 0; i < 4; i++) {
+    const __m512 d0 = _mm512_mul_ps(half, rows[i][0]), d1 = _mm512_mul_ps(half, rows[i][1]);
+    float *const to = out + i * 4 * step;
+    _mm512_storeu_ps(to, rows[i][0]);
+    _mm512_storeu_ps(to + step, _mm512_add_ps(d0, d1));
+    _mm512_storeu_ps(to + 2 * step, _mm512_sub_ps(d0, d1));
+    _mm512_storeu_ps(to + 3 * step, rows[i][1]);
+  }
+}
+
+// A' m A with A' = [1 1 1 0; 0 1 -1 0; 0 1 1 -1] of 16 output channels: the nine taps, `plane` apart from each other.
+AVX512 void TransformSums(const float *m, int64_t step, float *dw, int64_t plane) {
+  __m512 rows[3][4];
+  for (int j = 0; j < 4; j++) {
+    const __m512 m0 = _mm512_loadu_ps(m + j * step), m1 = _mm512_loadu_ps(m + (4 + j) * step),
+                 m2 = _mm512_loadu_ps(m + (8 + j) * step), m3 = _mm512_loadu_ps(m + (12 + j) * step);
+    const __m512 both = _mm512_add_ps(m1, m2);
+    rows[0][j] = _mm512_add_ps(m0, both);
+    rows[1][j] = _mm512_sub_ps(m1, m2);
+    rows[2][j] = _mm512_sub_ps(both, m3);
+  }
+  for (int i = 0; i < 3; i++) {
+    const __m512 *const r = rows[i];
+    const __m512 both = _mm512_add_ps(r[1], r[2]);
+    _mm512_storeu_ps(dw + (3 * i) * plane, _mm512_add_ps(r[0], both));
+    _mm512_storeu_ps(dw + (3 * i + 1) * plane, _mm512_sub_ps(r[1], r[2]));
+    _mm512_storeu_ps(dw + (3 * i + 2) * plane, _mm512_sub_ps(both, r[3]));
+  }
+}
+
+// Gradients of a tile; `zeros` for those beyond the image.
+void GradientsOf(const Tiling &g, const float *dy, const float *zeros, int64_t tile, const float **pixels) {
+  const int64_t across = g.tiles_across(), down = g.tiles_down();
+  const int64_t image = tile / (down * across), top = tile / across % down * 2, left = tile % across * 2;
+  for (int i = 0; i < 2; i++)
+    for (int j = 0; j < 2; j++) {
+      const bool inside = top + i < g.oh && left + j < g.ow;
+      pixels[i * 2 + j] = inside ? dy + ((image * g.oh + top + i) * g.ow + left + j) * g.cout : zeros;
+    }
+}
+
+// Writes what the share gives to the rows [from, to) of all nine taps of dw [3, 3, Cin, Cout].
+void Accumulate(const Tiling &g, const float *x, const float *dy, float *dw, const Share &share) {
+  thread_local std::vector<float> inputs_buffer, gradients_buffer, sums_buffer;
+  const int64_t channels = share.to - share.from;
+  const int64_t row = channels + kLanes;  // not a power of two, so that rows do not evict each other
+  float *const inputs = Scratch(inputs_buffer, kPositions * kBlock * row);
+  float *const gradients = Scratch(gradients_buffer, kPositions * kBlock * kColumns);
+  float *const sums = Scratch(sums_buffer, kPositions * channels * kColumns);
+  const std::vector<float> zeros(std::max(g.cin, g.cout), 0.0f);
+  for (int64_t co = 0; co < g.cout; co += kColumns) {
+    const int64_t columns = std::min(kColumns, g.cout - co);
+    const int64_t step = channels * columns;
+    std::memset(sums, 0, kPositions * step * sizeof(float));
+    for (int64_t start = share.first; start < share.end; start += kBlock) {
+      const int64_t count = std::min(kBlock, share.end - start);
+      for (int64_t t = 0; t < count; t++) {
+        const float *pixels[16];
+        InputsOf(g, x, zeros.data(), start + t, pixels);
+        for (const float *&pixel : pixels) pixel += pixel == zeros.data() ? 0 : share.from;
+        TransformTile(pixels, channels, inputs + t * row, kBlock * row);
+        GradientsOf(g, dy, zeros.data(), start + t, pixels);
+        for (int64_t c = 0; c < columns; c += kLanes) {
+          const float *of[4];
+          for (int i = 0; i < 4; i++) of[i] = pixels[i] == zeros.data() ? pixels[i] : pixels[i] + co + c;
+          TransformGradients(of, gradients + t * columns + c, kBlock * columns);
+        }
+      }
+      for (int p = 0; p < kPositions; p++) {
+        const Run run = {inputs + p * kBlock * row, gradients + p * kBlock * columns, count};
+        for (int64_t ci = 0; ci < channels; ci += kTile)
+          TileFor(static_cast<int>(std::min<int64_t>(kTile, channels - ci)), static_cast<int>(columns / kLanes))(
+              &run, 1, ci, row, columns, sums + p * step + ci * columns);
+      }
+    }
+    for (int64_t ci = 0; ci < channels; ci++)
+      for (int64_t c = 0; c < columns; c += kLanes)
+        TransformSums(sums + ci * columns + c, step, dw + (share.from + ci) * g.cout + co + c, g.cin * g.cout);
+  }
+}
+
+// Filters up to this size are summed by parts of the tiles, larger ones by parts of the input channels.
+constexpr int64_t kLargestCopy = 1 << 20;
+
+void FilterGradient(const Tiling &g, const float *x, const float *dy, float *dw) {
+  Crew &crew = TheCrew();
+  const int parts = crew.size();
+  const int64_t size = 9 * g.cin * g.cout, tiles = g.tiles();
+  if (size * static_cast<int64_t>(sizeof(float)) > kLargestCopy) {
+    crew.Run([&](int part) {
+      // Whole register tiles, so that the last of a part is not a small one.
+      const int64_t groups = (g.cin + kTile - 1) / kTile;
+      const Share share = {std::min(g.cin, groups * part / parts * kTile), std::min(g.cin, groups * (part + 1) / parts * kTile), 0,
+                           tiles};
+      if (share.from < share.to) Accumulate(g, x, dy, dw, share);
+    });
+    return;
+  }
+  std::vector<float> copies(size * (parts - 1));
+  crew.Run([&](int part) {
+    float *target = part == 0 ? dw : copies.data() + size * (part - 1);
+    Accumulate(g, x, dy, target, {0, g.cin, tiles * part / parts, tiles * (part + 1) / parts});
+  });
+  for (int part = 1; part < parts; part++)
+    for (int64_t i = 0; i < size; i++) dw[i] += copies[size * (part - 1) + i];
+}
+
+void *Create(TF_OpKernelConstruction *construction) {
+  auto *padding = new int32_t(0);
+  TF_AutoStatus status;
+  TF_OpKernelConstruction_GetAttrInt32(construction, "padding", padding, status.status);
+  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status.status);
+  return padding;
+}
+
+void Delete(void *kernel) { delete static_cast<int32_t *>(kernel); }
+
+void Compute(void *kernel, TF_OpKernelContext *context) {
+  TF_AutoStatus status;
+  TF_Tensor *inputs[2] = {nullptr, nullptr};
+  TF_Tensor *output = nullptr;
+  for (int i = 0; i < 2 && TF_GetCode(status.status) == TF_OK; i++)
+    TF_GetInput(context, i, &inputs[i], status.status);
+  if (TF_GetCode(status.status) == TF_OK) {
+    const TF_Tensor *x = inputs[0], *dy = inputs[1];
+    const Tiling g = {TF_Dim(x, 0),  TF_Dim(x, 1),  TF_Dim(x, 2),  TF_Dim(x, 3),
+                      TF_Dim(dy, 1), TF_Dim(dy, 2), TF_Dim(dy, 3), *static_cast<int32_t *>(kernel)};
+    const int64_t shape[4] = {3, 3, g.cin, g.cout};
+    output = TF_AllocateOutput(context, 0, TF_FLOAT, shape, 4, 9 * g.cin * g.cout * sizeof(float), status.status);
+    if (TF_GetCode(status.status) == TF_OK)
+      FilterGradient(g, static_cast<const float *>(TF_TensorData(x)), static_cast<const float *>(TF_TensorData(dy)),
+                     static_cast<float *>(TF_TensorData(output)));
+  }
+  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelContext_Failure(context, status.status);
+  for (TF_Tensor *tensor : {inputs[0], inputs[1], output})
+    if (tensor != nullptr) TF_DeleteTensor(tensor);
+}
+
+bool Register() {
+  constexpr char kName[] = "EchoforgeWinogradFilterGradient";
+  TF_AutoStatus status;
+  TF_OpDefinitionBuilder *op = TF_NewOpDefinitionBuilder(kName);
+  TF_OpDefinitionBuilderAddAttr(op, "padding: int");
+  TF_OpDefinitionBuilderAddAttr(op, "shape: shape");
+  TF_OpDefinitionBuilderAddInput(op, "x: float");
+  TF_OpDefinitionBuilderAddInput(op, "dy: float");
+  TF_OpDefinitionBuilderAddOutput(op, "dw: float");
+  // The C interface cannot give a shape out of attributes; whoever adds the node ensures it.
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(op, &TF_ShapeInferenceContextSetUnknownShape);
+  TF_RegisterOpDefinition(op, status.status);
+  if (TF_GetCode(status.status) != TF_OK) return false;
+  TF_KernelBuilder *kernel = TF_NewKernelBuilder(kName, "CPU", &Create, &Compute, &Delete);
+  TF_RegisterKernelBuilder(kName, kernel, status.status);
+  return TF_GetCode(status.status) == TF_OK;
+}
+
+}  // namespace
+
+bool HasWinogradFilterGradient() {
+  static const bool registered = __builtin_cpu_supports("avx512f") && Register();
+  return registered;
+}
+
+}  // namespace tfnodejs
