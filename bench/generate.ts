@@ -1,15 +1,18 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { EngineSettings, GeneratorModel } from '../contract/engine.ts';
 import { loadEngine } from '../lib/engine/backend.ts';
 import { executionOf } from '../lib/engine/compile.ts';
+import { readTensorFile, writeTensorFile } from '../lib/engine/tensor-file.ts';
+import { tf } from '../lib/engine/tf.ts';
 import { networkShapeOf } from '../lib/generator/architecture.ts';
 import { saveSnapshot } from '../lib/generator/checkpoint.ts';
 import { loadSampler, type Sampler } from '../lib/generator/sampler.ts';
 import { createTrainingState, disposeTrainingState } from '../lib/generator/state.ts';
 import { inputsForSeeds } from '../lib/synthesis/seed-inputs.ts';
 import { synthesizeShard } from '../lib/synthesis/synthesize-shard.ts';
+import { figuresOf } from './figures.ts';
 import { benchConfig, benchImage, type WidthOptions } from './generator-config.ts';
 import {
   checkShare,
@@ -19,25 +22,31 @@ import {
   requireQuietMachine,
   watchOthers,
 } from './quiet-machine.ts';
+import { startTorch, type TorchPeer } from './torch-peer.ts';
 
 export interface GenerateOptions extends WidthOptions {
   readonly count: number;
   readonly batch: number;
+  readonly against?: 'torch';
   readonly allowBusy?: true;
   readonly json?: true;
 }
 
-/** Images per second from seeds to a shard of PNG files, beside those of the network alone. Upload is not included. */
+/**
+ * Images per second from seeds to a shard of PNG files, beside those of the network alone and, when asked, of PyTorch's network
+ * alone, whose draws are given. Upload is not included.
+ */
 export async function benchGenerate(options: GenerateOptions): Promise<void> {
   const { allowBusy = false, count, batch } = options;
   await requireQuietMachine(allowBusy);
   await loadEngine();
   const settings: EngineSettings = { precision: options.precision, execution: options.execution };
   const dir = await mkdtemp(join(tmpdir(), 'echoforge-bench-'));
+  const torch = options.against === 'torch' ? await startTorch((line) => process.stderr.write(`${line}\n`)) : null;
   try {
     const model = await freshModel(options, join(dir, 'weights.safetensors'));
-    const others = watchOthers();
-    const network = await networkRate(model, settings, options);
+    const others = watchOthers(torch === null ? [] : [torch.pid]);
+    const network = await networkRates({ model, settings, options, torch, dir });
     const whole = await wholeRate(model, settings, { count, batch, workDir: dir });
     const share = others();
     checkShare(share, allowBusy);
@@ -45,15 +54,19 @@ export async function benchGenerate(options: GenerateOptions): Promise<void> {
       machine: describeMachine(),
       execution: executionOf(settings),
       options,
-      networkImagesPerSecond: network,
+      networkImagesPerSecond: network.ours,
       wholeImagesPerSecond: whole,
-      shareOfNetwork: whole / network,
+      shareOfNetwork: whole / network.ours,
+      torchImagesPerSecond: network.torch,
+      /** From seeds to a shard, over PyTorch's network alone. */
+      ratio: network.torch === null ? null : whole / network.torch,
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
       othersShareOfCpu: share,
       busy: share > maxOthersShare,
     };
     process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : asText(report));
   } finally {
+    torch?.close();
     await rm(dir, { recursive: true });
   }
 }
@@ -63,25 +76,95 @@ async function freshModel(options: GenerateOptions, file: string): Promise<Gener
   const config = benchConfig(options);
   const image = benchImage(options);
   const state = createTrainingState({ shape: networkShapeOf(config, image), config, seed: 1, stream: 'bench' });
+  for (const [name, variable] of state.gs) if (name.endsWith('noiseStrength')) variable.assign(tf.scalar(0.1));
   await saveSnapshot(file, { state, nimg: 0, hash: 'bench' });
+  await writeTensorFile(torchFile(file), prefixed(state.gs), {});
   disposeTrainingState(state);
   return { config, image, weightsFile: file };
 }
 
-/** Passes over one prepared batch, after one that traces. */
-async function networkRate(model: GeneratorModel, settings: EngineSettings, options: GenerateOptions): Promise<number> {
+/** The weights as PyTorch's side reads them, beside the snapshot. */
+const torchFile = (file: string): string => `${file}.torch`;
+const prefixed = (weights: ReadonlyMap<string, tf.Variable>): Record<string, tf.Tensor> =>
+  Object.fromEntries([...weights].map(([name, variable]): [string, tf.Tensor] => [`G/${name}`, variable]));
+
+/** bf16 rounds each product to 3 digits; fp32 sums in another order. As a share of the largest pixel compared. */
+const pixelTolerance = { fp32: 1e-4, bf16: 0.1 } as const;
+
+/**
+ * Passes over one prepared batch, after one that traces; in turn with PyTorch's, where each turn runs twice and the second
+ * counts. @throws Error when PyTorch makes other pixels of the same weights and draws
+ */
+async function networkRates(args: {
+  readonly model: GeneratorModel;
+  readonly settings: EngineSettings;
+  readonly options: GenerateOptions;
+  readonly torch: TorchPeer | null;
+  readonly dir: string;
+}): Promise<{ readonly ours: number; readonly torch: number | null }> {
+  const { model, settings, options, torch, dir } = args;
   const { batch, count } = options;
   const sampler: Sampler = await loadSampler({ model, settings, batchSize: batch });
   const { latentSize, noiseSizes } = sampler;
   const seeds = Array.from({ length: batch }, (_, i) => i);
   const input = { ...inputsForSeeds({ seeds, latentSize, noiseSizes }), psi: 1 };
-  sampler.sampleRaw(input);
-  const passes = Math.max(1, Math.ceil(count / batch / 4));
-  const start = performance.now();
-  for (let i = 0; i < passes; i++) sampler.sampleRaw(input);
-  const seconds = (performance.now() - start) / 1000;
+  const pixels = sampler.sampleRaw(input);
+  if (torch !== null) {
+    await loadTorch(torch, { model, options, input, noiseSizes, file: join(dir, 'torch.safetensors') });
+    const theirs = await torch.ask<{ pixels: number[] }>('sample');
+    const largest = theirs.pixels.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    const apart = theirs.pixels.reduce((most, x, i) => Math.max(most, Math.abs(x - (pixels[i] ?? Number.NaN))), 0);
+    if (!(apart <= pixelTolerance[options.precision] * largest))
+      throw new Error(`PyTorch's pixels differ by ${apart} of ${largest}: not the same network, no figure`);
+  }
+  const ours: number[] = [];
+  const others: number[] = [];
+  for (let i = 0; i < Math.max(1, Math.ceil(count / batch / 4)); i++) {
+    if (torch !== null) sampler.sampleRaw(input);
+    const start = performance.now();
+    sampler.sampleRaw(input);
+    ours.push(performance.now() - start);
+    if (torch === null) continue;
+    await torch.ask('sample');
+    others.push((await torch.ask<{ ms: number }>('sample')).ms);
+  }
   sampler.dispose();
-  return (passes * batch) / seconds;
+  const rate = (ms: number[]): number => (batch * 1000) / figuresOf(ms).median;
+  return { ours: rate(ours), torch: torch === null ? null : rate(others) };
+}
+
+async function loadTorch(
+  torch: TorchPeer,
+  args: {
+    readonly model: GeneratorModel;
+    readonly options: GenerateOptions;
+    readonly input: { readonly z: Float32Array; readonly noise: readonly Float32Array[] };
+    readonly noiseSizes: readonly number[];
+    readonly file: string;
+  },
+): Promise<void> {
+  const { model, options, input, noiseSizes, file } = args;
+  const { batch, precision } = options;
+  const { resolution, channels } = model.image;
+  const { latentSize, fmapBase, fmapMax, mappingLayers } = model.config;
+  const { tensors } = await readTensorFile(torchFile(model.weightsFile));
+  const weights = [...tensors].map(([name, { shape, values }]): [string, tf.Tensor] => [
+    name,
+    tf.tensor(values, shape),
+  ]);
+  const draws = Object.fromEntries([
+    ['draws/z', tf.tensor2d(input.z, [batch, latentSize])],
+    ...input.noise.map((map, i): [string, tf.Tensor] => {
+      const side = noiseSizes[i] ?? 0;
+      return [`draws/noise${i}`, tf.tensor4d(map, [batch, side, side, 1])];
+    }),
+  ]) as Record<string, tf.Tensor>;
+  const all = { ...Object.fromEntries(weights), ...draws };
+  await writeTensorFile(file, all, {});
+  tf.dispose(all);
+  const widths = { fmap_base: fmapBase, fmap_max: fmapMax, mapping_layers: mappingLayers };
+  const shape = { resolution, channels, latent_size: latentSize, ...widths };
+  await torch.ask('load_generator', { file, shape, bf16: precision === 'bf16', threads: availableParallelism() });
 }
 
 /** Seeds 0 to count - 1 of one shard; loading and tracing before the first image are not counted. */
@@ -120,6 +203,8 @@ function asText(report: {
   readonly networkImagesPerSecond: number;
   readonly wholeImagesPerSecond: number;
   readonly shareOfNetwork: number;
+  readonly torchImagesPerSecond: number | null;
+  readonly ratio: number | null;
   readonly peakRssBytes: number;
   readonly othersShareOfCpu: number;
   readonly busy: boolean;
@@ -130,6 +215,12 @@ function asText(report: {
     '',
     `network alone       ${report.networkImagesPerSecond.toFixed(2).padStart(8)} images/s`,
     `seeds to a shard    ${report.wholeImagesPerSecond.toFixed(2).padStart(8)} images/s, ${percent(report.shareOfNetwork)} of it`,
+    ...(report.torchImagesPerSecond === null || report.ratio === null
+      ? []
+      : [
+          `PyTorch's network   ${report.torchImagesPerSecond.toFixed(2).padStart(8)} images/s`,
+          `ratio               ${report.ratio.toFixed(3).padStart(8)} seeds to a shard here, over that`,
+        ]),
     `peak RSS            ${(report.peakRssBytes / 1e6).toFixed(0).padStart(8)} MB`,
   ];
   if (report.busy)

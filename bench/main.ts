@@ -46,6 +46,7 @@ benchmark('generator-phase', 256)
 benchmark('generate', 256)
   .option('--count <n>', 'images', whole, 200)
   .option('--batch <n>', 'images per pass', whole, 8)
+  .addOption(new Option('--against <framework>', 'measure another one in turn').choices(['torch']))
   .description('images per second: seeds to PNG files in a shard, and the network alone')
   .action(benchGenerate);
 

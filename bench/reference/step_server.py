@@ -1,4 +1,4 @@
-"""The PyTorch side of `npm run bench -- generator-step --against torch`: one JSON command a line on stdin, one answer a line on
+"""The PyTorch side of `npm run bench -- generator-step --against torch` and `-- generate --against torch`: one JSON command a line on stdin, one answer a line on
 stdout. Best CPU form found: channels_last, style on activations, foreach optimiser; bf16 by autocast. `torch.compile` did not
 pay on CPUs (double backward falls back to eager)."""
 
@@ -55,6 +55,26 @@ class Server:
         start = time.perf_counter()
         phases[phase]()
         return {"ms": (time.perf_counter() - start) * 1000}
+
+    def load_generator(self, file, shape, bf16, threads):
+        """For sampling: weights, and one batch of z and noise."""
+        torch.set_num_threads(threads)
+        self.shape, self.bf16 = sg.Shape(**shape), bf16
+        weights = sg.load_weights(file, "G/", sg.generator_variables(self.shape))
+        self.generator = {name: weight.detach() for name, weight in weights.items()}
+        self.drawn = {name[6:]: x for name, x in sg.load_tensors(file).items() if name.startswith("draws/")}
+        return {"torch": torch.__version__, "threads": torch.get_num_threads()}
+
+    def sample(self):
+        """One batch without truncation; the first pixels are for comparing."""
+        noise = [images(self.drawn[f"noise{i}"]) for i in range(len(self.shape.noise_sizes))]
+        start = time.perf_counter()
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+            w = sg.mapping(self.generator, self.shape, self.drawn["z"])
+            ws = w.unsqueeze(1).expand(-1, self.shape.styles, -1)
+            pixels = sg.synthesis(self.generator, self.shape, ws, noise, sg.Fast).float()
+        ms = (time.perf_counter() - start) * 1000
+        return {"ms": ms, "pixels": pixels.permute(0, 2, 3, 1).flatten()[:64].tolist()}
 
     def memory(self):
         with open("/proc/self/status") as file:

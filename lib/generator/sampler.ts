@@ -31,7 +31,9 @@ export interface Sampler {
 
 /** 8-bit pixels of generated images, as the metrics and the generator tool of the reference make them. */
 export function toBytes(pixels: Float32Array): Uint8Array {
-  return Uint8Array.from(pixels, (y) => Math.min(255, Math.max(0, Math.floor(127.5 * y + 128))));
+  const bytes = new Uint8ClampedArray(pixels.length); // limits to 0..255
+  for (let i = 0; i < pixels.length; i++) bytes[i] = Math.floor(127.5 * (pixels[i] ?? 0) + 128);
+  return new Uint8Array(bytes.buffer);
 }
 
 /** 8-bit pixels of image grids: round((y + 1) 127.5), limited to 0..255. */

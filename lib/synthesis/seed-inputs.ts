@@ -29,10 +29,8 @@ export function inputsForSeed(args: {
   /** Sides of the noise maps in layer order. */
   readonly noiseSizes: readonly number[];
 }): SeedInputs {
-  const next = numpyNormals(args.seed);
-  const draw = (count: number): Float32Array => Float32Array.from({ length: count }, () => next());
-  const z = draw(args.latentSize);
-  return { z, noise: args.noiseSizes.map((side) => draw(side * side)) };
+  const { z, noise } = inputsForSeeds({ ...args, seeds: [args.seed] });
+  return { z, noise };
 }
 
 /** Inputs of a whole batch, seed by seed: z [batch, latentSize] and each noise map [batch, side, side, 1]. */
@@ -44,10 +42,12 @@ export function inputsForSeeds(args: {
   const { seeds, latentSize, noiseSizes } = args;
   const z = new Float32Array(seeds.length * latentSize);
   const noise = noiseSizes.map((side) => new Float32Array(seeds.length * side * side));
-  seeds.forEach((seed, slot) => {
-    const one = inputsForSeed({ seed, latentSize, noiseSizes });
-    z.set(one.z, slot * latentSize);
-    one.noise.forEach((map, layer) => noise[layer]?.set(map, slot * map.length));
-  });
+  for (const [slot, seed] of seeds.entries()) {
+    const fill = numpyNormals(seed);
+    for (const inputs of [z, ...noise]) {
+      const size = inputs.length / seeds.length;
+      fill(inputs.subarray(slot * size, (slot + 1) * size));
+    }
+  }
   return { z, noise };
 }

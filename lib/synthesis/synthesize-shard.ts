@@ -25,18 +25,26 @@ export async function synthesizeShard(
   await loadEngine();
   const sampler = await loadSampler({ model: generator, settings: context.settings, batchSize });
   const members: ShardMember[] = [];
+  // Images of one block are encoded on other threads while the next is drawn and generated.
+  let encoding: Promise<readonly ShardMember[]> = Promise.resolve([]);
   try {
     for (const seeds of seedBlocks({ firstSeed, lastSeed, batchSize })) {
       context.signal.throwIfAborted();
       const images = sampleSeeds(sampler, { seeds, psi, resolution, channels });
-      for (const [slot, image] of images.entries()) {
+      members.push(...(await encoding));
+      const made = images.flatMap((image, slot) => {
         const seed = (seeds[0] ?? 0) + slot;
-        if (seed >= firstSeed && seed <= lastSeed) members.push(await memberOf(task, seed, image));
-      }
-      await context.emit({ type: 'progress', phase: 'synthesize', done: members.length, total });
+        return seed >= firstSeed && seed <= lastSeed ? [memberOf(task, seed, image)] : [];
+      });
+      encoding = Promise.all(made);
+      encoding.catch(() => undefined); // awaited later
+      const done = members.length + made.length;
+      await context.emit({ type: 'progress', phase: 'synthesize', done, total });
     }
+    members.push(...(await encoding));
     context.signal.throwIfAborted();
   } finally {
+    await Promise.allSettled([encoding]);
     sampler.dispose();
   }
   const name = `fakes-${task.side}-${firstSeed}-${lastSeed}`;
