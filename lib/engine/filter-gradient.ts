@@ -4,7 +4,7 @@ import { leastTiles, tilesOf } from './own-convolution.ts';
 /**
  * When a recorded Conv2DBackpropFilter may be a kernel of ours instead (filter_gradient.cc and, with fewer products,
  * winograd_filter_gradient.cc in infra/setup/tfjs-binding): square filters of more than one pixel, NHWC, undilated, a multiple
- * of 16 output channels. In bf16 the library's kernel is the faster one, but for stride 2 (docs/performance.md).
+ * of 16 output channels. In bf16 the library's kernel is faster than our direct one, but for stride 2 (docs/performance.md).
  */
 export interface FilterGradient {
   readonly kernel: number;
@@ -30,8 +30,9 @@ export function ownFilterGradient(
   const plain = value('data_format') === 'NHWC' && list('dilations').every((dilation) => dilation === 1);
   const square = kernel === kernelWidth && kernel > 1 && stride === strideWidth && height === width;
   const fits = outputs % 16 === 0 && channels >= 4;
-  if (!plain || !square || !fits || (precision === 'bf16' && stride === 1)) return null;
+  if (!plain || !square || !fits) return null;
   const total = value('padding') === 'VALID' ? 0 : Math.max((outHeight - 1) * stride + kernel - height, 0);
   const winograd = kernel === 3 && stride === 1 && tilesOf([images, outHeight, outHeight]) >= leastTiles;
+  if (precision === 'bf16' && stride === 1 && !winograd) return null;
   return { kernel, stride, padding: Math.floor(total / 2), winograd };
 }

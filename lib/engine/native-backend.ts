@@ -39,6 +39,8 @@ export interface NativeBinding {
 export interface GraphBinding extends NativeBinding {
   /** Whether our own CPU kernels exist (infra/setup/tfjs-binding), which takes AVX-512. */
   readonly hasKernels: boolean;
+  /** Whether they can also multiply in bfloat16, which takes AVX512-BF16. */
+  readonly hasBfloat16Kernels: boolean;
   graphCreate(): number;
   graphPlaceholder(graph: number, shape: readonly number[], dtype: number): OutputInfo[];
   graphConstant(graph: number, shape: readonly number[], dtype: number, values: TensorValues): OutputInfo[];

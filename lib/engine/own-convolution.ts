@@ -2,7 +2,7 @@ import type { OpAttribute } from './native-backend.ts';
 
 /**
  * When a recorded convolution may be our own kernel instead (infra/setup/tfjs-binding/winograd.cc): 3x3, stride 1, NHWC,
- * undilated, in fp32, output channels in whole vectors, and tiles enough to pay for transforming the filter.
+ * undilated, output channels in whole vectors, input channels even, and tiles enough to pay for transforming the filter.
  */
 export interface OwnConvolution {
   /** Zeros on all sides of what is convolved. */
@@ -55,6 +55,6 @@ function withTiles(
   { padding, from, to }: { readonly padding: number; readonly from: number; readonly to: number },
 ): OwnConvolution | null {
   const [height, width] = [h + 2 * padding - 2, w + 2 * padding - 2];
-  if (to % lanes !== 0 || from < lanes || tilesOf([n, height, width]) < leastTiles) return null;
+  if (to % lanes !== 0 || from < lanes || from % 2 !== 0 || tilesOf([n, height, width]) < leastTiles) return null;
   return { padding, shape: [n, height, width, to] };
 }

@@ -134,6 +134,12 @@ export function installRecorder(options: {
     return isReshape ? { id: input, shape: [...shape], dtype: Number(typeOf('T')) } : null;
   };
 
+  /** Whether our convolutions multiply in bfloat16; null where they cannot do what the precision asks. */
+  const halves: OpAttribute | null =
+    precision === 'bf16' && !binding.hasBfloat16Kernels
+      ? null
+      : { name: 'halves', type: binding.TF_ATTR_INT, value: precision === 'bf16' ? 1 : 0 };
+
   /** Our own kernels cannot infer their output's shape; their attribute `shape` says it. */
   const ensured = (op: string, attributes: readonly OpAttribute[], infos: OutputInfo[]): OutputInfo[] => {
     const shape = attributes.find(({ name }) => name === 'shape');
@@ -155,7 +161,11 @@ export function installRecorder(options: {
       return { name, type: binding.TF_ATTR_INT, value: own[name] };
     };
     const name = own.winograd ? 'EchoforgeWinogradFilterGradient' : 'EchoforgeFilterGradient';
-    const facts = own.winograd ? [integer('padding')] : [integer('kernel'), integer('stride'), integer('padding')];
+    if (own.winograd && halves === null) return null;
+    const facts =
+      own.winograd && halves !== null
+        ? [integer('padding'), halves]
+        : [integer('kernel'), integer('stride'), integer('padding')];
     return ensured(name, [shape], node(name, [...facts, shape], [x, dy]));
   };
 
@@ -166,7 +176,7 @@ export function installRecorder(options: {
     inputs: readonly number[],
   ): OutputInfo[] | null => {
     const forward = op === 'Conv2D';
-    if (ownKernels() === null || precision !== 'fp32' || (!forward && op !== 'Conv2DBackpropInput')) return null;
+    if (ownKernels() === null || halves === null || (!forward && op !== 'Conv2DBackpropInput')) return null;
     const [x = -1, filter = -1] = forward ? inputs : [inputs[2] ?? -1, inputs[1] ?? -1];
     const [input, weights] = [shapes.get(x), shapes.get(filter)];
     if (input === undefined || weights === undefined) return null;
@@ -177,7 +187,7 @@ export function installRecorder(options: {
     const padding = { name: 'padding', type: binding.TF_ATTR_INT, value: own.padding };
     const shape = { name: 'shape', type: binding.TF_ATTR_SHAPE, value: [...own.shape] };
     const name = forward ? 'EchoforgeConvolution' : 'EchoforgeConvolutionInput';
-    return ensured(name, [shape], node(name, [padding, shape], [x, filter]));
+    return ensured(name, [shape], node(name, [padding, halves, shape], [x, filter]));
   };
 
   const recording: Pick<NativeBinding, 'createTensor' | 'executeOp' | 'tensorDataSync'> = {

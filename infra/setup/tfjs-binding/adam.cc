@@ -9,6 +9,7 @@
 #include "crew.h"
 #include "kernel_api.h"
 #include "tf_auto_status.h"
+#include "vectors.h"
 
 namespace tfnodejs {
 namespace {
@@ -125,7 +126,7 @@ bool Register(const char *name) {
 }  // namespace
 
 bool HasAdam() {
-  static const bool registered = __builtin_cpu_supports("avx512f") && Register<false>("EchoforgeAdamWithoutMomentum") &&
+  static const bool registered = HasAvx512() && Register<false>("EchoforgeAdamWithoutMomentum") &&
                                  Register<true>("EchoforgeAdam");
   return registered;
 }

@@ -32,7 +32,7 @@ constexpr int64_t kBlock = 128;  // pixels whose dy stays in the first cache ove
 void Accumulate(const Geometry &g, const float *x, const float *dy, float *dw, int64_t row_from, int64_t row_to,
                 int64_t from, int64_t to) {
   const int64_t rows = std::max<int64_t>(1, kBlock / g.ow);
-  std::vector<Run> runs(rows);
+  std::vector<Run<float>> runs(rows);
   for (int64_t block = row_from; block < row_to; block += rows) {
     const int64_t block_end = std::min(row_to, block + rows);
     for (int64_t co = 0; co < g.cout; co += 64) {
@@ -49,10 +49,8 @@ void Accumulate(const Geometry &g, const float *x, const float *dy, float *dw, i
             runs[count++] = {x + pixel * g.cin, dy + (row * g.ow + first) * g.cout + co, end - first};
           }
           float *position = dw + (kh * g.kernel + kw) * g.cin * g.cout + co;
-          for (int64_t ci = from; ci < to; ci += kTile) {
-            const TileFunction tile = TileFor(static_cast<int>(std::min<int64_t>(kTile, to - ci)), vectors);
-            tile(runs.data(), count, ci, g.stride * g.cin, g.cout, position + ci * g.cout);
-          }
+          for (int64_t ci = from; ci < to; ci += kTile)
+            TileFor<float>(to - ci, vectors)(runs.data(), count, ci, g.stride * g.cin, g.cout, position + ci * g.cout, g.cout);
         }
       }
     }
@@ -146,7 +144,7 @@ bool Register() {
 }  // namespace
 
 bool HasFilterGradient() {
-  static const bool registered = __builtin_cpu_supports("avx512f") && Register();
+  static const bool registered = HasAvx512() && Register();
   return registered;
 }
 

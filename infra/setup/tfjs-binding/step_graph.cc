@@ -16,6 +16,7 @@
 #include "tf_auto_tensor.h"
 #include "upfirdn.h"
 #include "utils.h"
+#include "vectors.h"
 #include "winograd.h"
 #include "winograd_filter_gradient.h"
 
@@ -363,6 +364,9 @@ bool AddStepGraph(napi_env env, napi_value exports, TFE_Context *context) {
   const bool all = HasFilterGradient() && HasAdam() && HasUpfirdn() && HasWinograd() && HasWinogradFilterGradient();
   ENSURE_NAPI_OK_RETVAL(env, napi_get_boolean(env, all, &has_kernels), false);
   ENSURE_NAPI_OK_RETVAL(env, napi_set_named_property(env, exports, "hasKernels", has_kernels), false);
+  napi_value has_halves;
+  ENSURE_NAPI_OK_RETVAL(env, napi_get_boolean(env, all && HasBfloat16(), &has_halves), false);
+  ENSURE_NAPI_OK_RETVAL(env, napi_set_named_property(env, exports, "hasBfloat16Kernels", has_halves), false);
   return true;
 }
 

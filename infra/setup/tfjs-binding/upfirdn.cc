@@ -11,6 +11,7 @@
 #include "crew.h"
 #include "kernel_api.h"
 #include "tf_auto_status.h"
+#include "vectors.h"
 
 #define FAST __attribute__((target("avx512f"), optimize("O3")))
 
@@ -176,7 +177,7 @@ bool Register() {
 }  // namespace
 
 bool HasUpfirdn() {
-  static const bool registered = __builtin_cpu_supports("avx512f") && Register();
+  static const bool registered = HasAvx512() && Register();
   return registered;
 }
 

@@ -8,8 +8,6 @@
 
 #include "winograd.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -52,46 +50,63 @@ AVX512 inline void TransformFilter(const __m512 g[3][3], __m512 u[4][4]) {
   }
 }
 
-// Filters of the input channels [from, to) as [block of output channels][position][input channel][output channel of block].
-// `filter` is [3, 3, Cin, Cout] of this convolution, or [3, 3, Cout, Cin] of the one whose gradient this is.
+// The transformed filter of input channel `ci` and 16 output channels from `co`. `filter` is [3, 3, Cin, Cout] of this
+// convolution, or [3, 3, Cout, Cin] of the one whose gradient this is.
 template <bool TURNED>
-AVX512 void TransformFilters(const Tiling &g, const float *filter, float *transformed, int64_t from, int64_t to) {
+AVX512 inline void FilterOf(const Tiling &g, const float *filter, int64_t ci, int64_t co, __m512 u[4][4]) {
   const int64_t plane = g.cin * g.cout;
   const __m512i apart = _mm512_mullo_epi32(_mm512_set1_epi32(static_cast<int>(g.cin)),
                                            _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  __m512 taps[3][3];
+  for (int kh = 0; kh < 3; kh++)
+    for (int kw = 0; kw < 3; kw++)
+      taps[kh][kw] = TURNED ? _mm512_i32gather_ps(apart, filter + ((2 - kh) * 3 + 2 - kw) * plane + co * g.cin + ci, 4)
+                            : _mm512_loadu_ps(filter + (kh * 3 + kw) * plane + ci * g.cout + co);
+  TransformFilter(taps, u);
+}
+
+// Filters of the input channels [from, to) as [block of output channels][position][input channel][output channel of block],
+// of halves [...][pair of input channels][output channel of block][2].
+template <bool TURNED>
+AVX512 void TransformFilters(const Tiling &g, const float *filter, float *transformed, int64_t from, int64_t to) {
   for (int64_t ci = from; ci < to; ci++)
     for (int64_t co = 0; co < g.cout; co += kLanes) {
-      __m512 taps[3][3], u[4][4];
-      for (int kh = 0; kh < 3; kh++)
-        for (int kw = 0; kw < 3; kw++)
-          taps[kh][kw] = TURNED ? _mm512_i32gather_ps(apart, filter + ((2 - kh) * 3 + 2 - kw) * plane + co * g.cin + ci, 4)
-                                : _mm512_loadu_ps(filter + (kh * 3 + kw) * plane + ci * g.cout + co);
-      TransformFilter(taps, u);
+      __m512 u[4][4];
+      FilterOf<TURNED>(g, filter, ci, co, u);
       const int64_t block = co / kColumns, columns = ColumnsOf(g, block);
       float *const to_block = transformed + block * kPositions * g.cin * kColumns + co % kColumns;
-      for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++) _mm512_storeu_ps(to_block + ((i * 4 + j) * g.cin + ci) * columns, u[i][j]);
+      for (int p = 0; p < kPositions; p++) _mm512_storeu_ps(to_block + (p * g.cin + ci) * columns, u[p / 4][p % 4]);
     }
 }
 
-// product [R, 16 V] = a [R, depth] b [depth, 16 V]
-template <int R, int V>
-AVX512 void Multiply(const float *a, int64_t a_step, const float *b, int64_t depth, float *product) {
+template <bool TURNED>
+AVX512 void TransformFilters(const Tiling &g, const float *filter, Half *transformed, int64_t from, int64_t to) {
+  for (int64_t ci = from; ci < to; ci += 2)
+    for (int64_t co = 0; co < g.cout; co += kLanes) {
+      __m512 first[4][4], second[4][4];
+      FilterOf<TURNED>(g, filter, ci, co, first);
+      FilterOf<TURNED>(g, filter, ci + 1, co, second);
+      const int64_t block = co / kColumns, columns = ColumnsOf(g, block);
+      Half *const to_block = transformed + block * kPositions * g.cin * kColumns + 2 * (co % kColumns);
+      for (int p = 0; p < kPositions; p++)
+        StorePairs(to_block + (p * g.cin + ci) * columns, first[p / 4][p % 4], second[p / 4][p % 4]);
+    }
+}
+
+// product [R, 16 V] = a [R, depth] b [depth, 16 V]; of halves, b is [depth / 2, 16 V, 2]
+template <typename Element, int R, int V>
+AVX512 void Multiply(const Element *a, int64_t a_step, const Element *b, int64_t depth, float *product) {
+  constexpr int kPair = kDepth<Element>;
   __m512 sums[R][V];
 #pragma GCC unroll 8
   for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
     for (int v = 0; v < V; v++) sums[r][v] = _mm512_setzero_ps();
-  for (int64_t k = 0; k < depth; k++, b += kLanes * V) {
-    __m512 row[V];
+  for (int64_t k = 0; k < depth; k += kPair, b += kLanes * kPair * V) {
 #pragma GCC unroll 8
-    for (int v = 0; v < V; v++) row[v] = _mm512_loadu_ps(b + kLanes * v);
+    for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-      const __m512 value = _mm512_set1_ps(a[r * a_step + k]);
-#pragma GCC unroll 8
-      for (int v = 0; v < V; v++) sums[r][v] = _mm512_fmadd_ps(value, row[v], sums[r][v]);
-    }
+      for (int v = 0; v < V; v++) sums[r][v] = MultiplyAdd(a + r * a_step + k, b + kLanes * kPair * v, sums[r][v]);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; r++)
@@ -99,17 +114,22 @@ AVX512 void Multiply(const float *a, int64_t a_step, const float *b, int64_t dep
     for (int v = 0; v < V; v++) _mm512_storeu_ps(product + r * kLanes * V + kLanes * v, sums[r][v]);
 }
 
-using MultiplyFunction = void (*)(const float *, int64_t, const float *, int64_t, float *);
+template <typename Element>
+using MultiplyFunction = void (*)(const Element *, int64_t, const Element *, int64_t, float *);
 
-MultiplyFunction MultiplyFor(int64_t rows, int64_t columns) {
-  static const MultiplyFunction functions[kRows][4] = {
-      {Multiply<1, 1>, Multiply<1, 2>, Multiply<1, 3>, Multiply<1, 4>},
-      {Multiply<2, 1>, Multiply<2, 2>, Multiply<2, 3>, Multiply<2, 4>},
-      {Multiply<3, 1>, Multiply<3, 2>, Multiply<3, 3>, Multiply<3, 4>},
-      {Multiply<4, 1>, Multiply<4, 2>, Multiply<4, 3>, Multiply<4, 4>},
-      {Multiply<5, 1>, Multiply<5, 2>, Multiply<5, 3>, Multiply<5, 4>},
-      {Multiply<6, 1>, Multiply<6, 2>, Multiply<6, 3>, Multiply<6, 4>}};
-  return functions[rows - 1][columns / kLanes - 1];
+template <typename Element, int R>
+MultiplyFunction<Element> MultiplyOf(int64_t vectors) {
+  static const MultiplyFunction<Element> functions[4] = {Multiply<Element, R, 1>, Multiply<Element, R, 2>,
+                                                         Multiply<Element, R, 3>, Multiply<Element, R, 4>};
+  return functions[vectors - 1];
+}
+
+template <typename Element>
+MultiplyFunction<Element> MultiplyFor(int64_t rows, int64_t columns) {
+  static MultiplyFunction<Element> (*const functions[kRows])(int64_t) = {
+      MultiplyOf<Element, 1>, MultiplyOf<Element, 2>, MultiplyOf<Element, 3>,
+      MultiplyOf<Element, 4>, MultiplyOf<Element, 5>, MultiplyOf<Element, 6>};
+  return functions[std::min<int64_t>(kRows, rows) - 1](columns / kLanes);
 }
 
 // A' m A, A' = [1 1 1 0; 0 1 -1 -1], of 16 channels: m + p * step is position p; pixels[4] are its outputs, null where outside.
@@ -141,11 +161,13 @@ void OutputsOf(const Tiling &g, float *y, int64_t tile, float **pixels) {
 }
 
 // Tiles [from, to).
-void Tiles(const Tiling &g, const float *x, const float *filters, float *y, int64_t from, int64_t to) {
-  thread_local std::vector<float> inputs_buffer, products_buffer;
+template <typename Element>
+void Tiles(const Tiling &g, const float *x, const Element *filters, float *y, int64_t from, int64_t to) {
+  thread_local std::vector<Element> inputs_buffer;
+  thread_local std::vector<float> products_buffer;
   const int64_t row = g.cin + kLanes;  // not a power of two, so that rows do not evict each other
   const int64_t position = kBlock * row;
-  float *const inputs = Scratch(inputs_buffer, kPositions * position);
+  Element *const inputs = Scratch(inputs_buffer, kPositions * position);
   float *const products = Scratch(products_buffer, kPositions * kBlock * kColumns);
   const std::vector<float> zeros(g.cin, 0.0f);
   for (int64_t start = from; start < to; start += kBlock) {
@@ -157,12 +179,11 @@ void Tiles(const Tiling &g, const float *x, const float *filters, float *y, int6
     }
     for (int64_t block = 0; block < BlocksOf(g); block++) {
       const int64_t columns = ColumnsOf(g, block);
-      const float *const of_block = filters + block * kPositions * g.cin * kColumns;
+      const Element *const of_block = filters + block * kPositions * g.cin * kColumns;
       for (int p = 0; p < kPositions; p++)
         for (int64_t t = 0; t < count; t += kRows)
-          MultiplyFor(std::min<int64_t>(kRows, count - t), columns)(inputs + p * position + t * row, row,
-                                                                    of_block + p * g.cin * columns, g.cin,
-                                                                    products + (p * kBlock + t) * columns);
+          MultiplyFor<Element>(count - t, columns)(inputs + p * position + t * row, row, of_block + p * g.cin * columns, g.cin,
+                                                   products + (p * kBlock + t) * columns);
       for (int64_t t = 0; t < count; t++) {
         float *pixels[4];
         OutputsOf(g, y, start + t, pixels);
@@ -173,32 +194,41 @@ void Tiles(const Tiling &g, const float *x, const float *filters, float *y, int6
   }
 }
 
-template <bool TURNED>
+template <typename Element, bool TURNED>
 void Convolve(const Tiling &g, const float *x, const float *filter, float *y) {
-  thread_local std::vector<float> filters_buffer;
-  float *const filters = Scratch(filters_buffer, BlocksOf(g) * kPositions * g.cin * kColumns);
+  thread_local std::vector<Element> filters_buffer;
+  Element *const filters = Scratch(filters_buffer, BlocksOf(g) * kPositions * g.cin * kColumns);
   Crew &crew = TheCrew();
   const int parts = crew.size();
   crew.Run([&](int part) {
-    TransformFilters<TURNED>(g, filter, filters, g.cin * part / parts, g.cin * (part + 1) / parts);
+    const int64_t pairs = g.cin / kDepth<Element>;
+    TransformFilters<TURNED>(g, filter, filters, pairs * part / parts * kDepth<Element>,
+                             pairs * (part + 1) / parts * kDepth<Element>);
   });
   const int64_t tiles = g.tiles();
   crew.Run([&](int part) { Tiles(g, x, filters, y, tiles * part / parts, tiles * (part + 1) / parts); });
 }
 
+struct Attributes {
+  int32_t padding, halves;
+};
+
 void *Create(TF_OpKernelConstruction *construction) {
-  auto *padding = new int32_t(0);
+  auto *attributes = new Attributes{0, 0};
   TF_AutoStatus status;
-  TF_OpKernelConstruction_GetAttrInt32(construction, "padding", padding, status.status);
+  TF_OpKernelConstruction_GetAttrInt32(construction, "padding", &attributes->padding, status.status);
+  if (TF_GetCode(status.status) == TF_OK)
+    TF_OpKernelConstruction_GetAttrInt32(construction, "halves", &attributes->halves, status.status);
   if (TF_GetCode(status.status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status.status);
-  return padding;
+  return attributes;
 }
 
-void Delete(void *kernel) { delete static_cast<int32_t *>(kernel); }
+void Delete(void *kernel) { delete static_cast<Attributes *>(kernel); }
 
 template <bool TURNED>
 void Compute(void *kernel, TF_OpKernelContext *context) {
-  const int64_t padding = *static_cast<int32_t *>(kernel);
+  const auto &attributes = *static_cast<Attributes *>(kernel);
+  const int64_t padding = attributes.padding;
   TF_AutoStatus status;
   TF_Tensor *inputs[2] = {nullptr, nullptr};
   TF_Tensor *output = nullptr;
@@ -211,9 +241,11 @@ void Compute(void *kernel, TF_OpKernelContext *context) {
                         TF_Dim(filter, TURNED ? 2 : 3), padding};
     const int64_t shape[4] = {g.n, g.oh, g.ow, g.cout};
     output = TF_AllocateOutput(context, 0, TF_FLOAT, shape, 4, g.n * g.oh * g.ow * g.cout * sizeof(float), status.status);
-    if (TF_GetCode(status.status) == TF_OK)
-      Convolve<TURNED>(g, static_cast<const float *>(TF_TensorData(x)), static_cast<const float *>(TF_TensorData(filter)),
-                       static_cast<float *>(TF_TensorData(output)));
+    if (TF_GetCode(status.status) == TF_OK) {
+      const auto convolve = attributes.halves ? Convolve<Half, TURNED> : Convolve<float, TURNED>;
+      convolve(g, static_cast<const float *>(TF_TensorData(x)), static_cast<const float *>(TF_TensorData(filter)),
+               static_cast<float *>(TF_TensorData(output)));
+    }
   }
   if (TF_GetCode(status.status) != TF_OK) TF_OpKernelContext_Failure(context, status.status);
   for (TF_Tensor *tensor : {inputs[0], inputs[1], output})
@@ -224,8 +256,7 @@ template <bool TURNED>
 bool Register(const char *name) {
   TF_AutoStatus status;
   TF_OpDefinitionBuilder *op = TF_NewOpDefinitionBuilder(name);
-  TF_OpDefinitionBuilderAddAttr(op, "padding: int");
-  TF_OpDefinitionBuilderAddAttr(op, "shape: shape");
+  for (const char *attribute : {"padding: int", "halves: int", "shape: shape"}) TF_OpDefinitionBuilderAddAttr(op, attribute);
   TF_OpDefinitionBuilderAddInput(op, "x: float");
   TF_OpDefinitionBuilderAddInput(op, "filter: float");
   TF_OpDefinitionBuilderAddOutput(op, "y: float");
@@ -241,7 +272,7 @@ bool Register(const char *name) {
 }  // namespace
 
 bool HasWinograd() {
-  static const bool registered = __builtin_cpu_supports("avx512f") && Register<false>("EchoforgeConvolution") &&
+  static const bool registered = HasAvx512() && Register<false>("EchoforgeConvolution") &&
                                  Register<true>("EchoforgeConvolutionInput");
   return registered;
 }

@@ -5,8 +5,6 @@
 
 #include "winograd_filter_gradient.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -81,11 +79,55 @@ void GradientsOf(const Tiling &g, const float *dy, const float *zeros, int64_t t
     }
 }
 
+// Tiles [start, start + count) of the share: transformed inputs [position][tile][channel] and gradients
+// [position][tile][column], `row` and `columns` apart from tile to tile.
+struct Block {
+  const Tiling &g;
+  const float *x, *dy, *zeros;
+  const Share &share;
+  int64_t co, columns, row;
+  void Transform(int64_t start, int64_t count, float *inputs, float *gradients) const {
+    for (int64_t t = 0; t < count; t++) {
+      const float *pixels[16];
+      InputsOf(g, x, zeros, start + t, pixels);
+      for (const float *&pixel : pixels) pixel += pixel == zeros ? 0 : share.from;
+      TransformTile(pixels, share.to - share.from, inputs + t * row, kBlock * row);
+      GradientsOf(g, dy, zeros, start + t, pixels);
+      for (int64_t c = 0; c < columns; c += kLanes) {
+        const float *of[4];
+        for (int i = 0; i < 4; i++) of[i] = pixels[i] == zeros ? zeros : pixels[i] + co + c;
+        TransformGradients(of, gradients + t * columns + c, kBlock * columns);
+      }
+    }
+  }
+};
+
+// Values [count, width] of an even or odd number of rows as pairs of rows [(count + 1) / 2, width, 2]; a row of zeros is added.
+AVX512 void PairRows(const float *rows, int64_t count, int64_t width, Half *pairs) {
+  for (int64_t t = 0; t < count; t += 2)
+    for (int64_t c = 0; c < width; c += kLanes) {
+      const __m512 second = t + 1 < count ? _mm512_loadu_ps(rows + (t + 1) * width + c) : _mm512_setzero_ps();
+      StorePairs(pairs + t * width + 2 * c, _mm512_loadu_ps(rows + t * width + c), second);
+    }
+}
+
+// What the product of a position takes: the rows themselves, or pairs of them in halves.
+const float *Operand(const float *rows, int64_t, int64_t, std::vector<float> &) { return rows; }
+const Half *Operand(const float *rows, int64_t count, int64_t width, std::vector<Half> &buffer) {
+  Half *const pairs = Scratch(buffer, (count + 1) / 2 * 2 * width);
+  PairRows(rows, count, width, pairs);
+  return pairs;
+}
+
 // Writes what the share gives to the rows [from, to) of all nine taps of dw [3, 3, Cin, Cout].
+template <typename Element>
 void Accumulate(const Tiling &g, const float *x, const float *dy, float *dw, const Share &share) {
   thread_local std::vector<float> inputs_buffer, gradients_buffer, sums_buffer;
+  thread_local std::vector<Element> input_operand, gradient_operand;
+  constexpr int kPair = kDepth<Element>;
   const int64_t channels = share.to - share.from;
-  const int64_t row = channels + kLanes;  // not a power of two, so that rows do not evict each other
+  // Whole vectors, and not a power of two, so that rows do not evict each other.
+  const int64_t row = (channels + kLanes - 1) / kLanes * kLanes + kLanes;
   float *const inputs = Scratch(inputs_buffer, kPositions * kBlock * row);
   float *const gradients = Scratch(gradients_buffer, kPositions * kBlock * kColumns);
   float *const sums = Scratch(sums_buffer, kPositions * channels * kColumns);
@@ -93,26 +135,18 @@ void Accumulate(const Tiling &g, const float *x, const float *dy, float *dw, con
   for (int64_t co = 0; co < g.cout; co += kColumns) {
     const int64_t columns = std::min(kColumns, g.cout - co);
     const int64_t step = channels * columns;
+    const Block block = {g, x, dy, zeros.data(), share, co, columns, row};
     std::memset(sums, 0, kPositions * step * sizeof(float));
     for (int64_t start = share.first; start < share.end; start += kBlock) {
       const int64_t count = std::min(kBlock, share.end - start);
-      for (int64_t t = 0; t < count; t++) {
-        const float *pixels[16];
-        InputsOf(g, x, zeros.data(), start + t, pixels);
-        for (const float *&pixel : pixels) pixel += pixel == zeros.data() ? 0 : share.from;
-        TransformTile(pixels, channels, inputs + t * row, kBlock * row);
-        GradientsOf(g, dy, zeros.data(), start + t, pixels);
-        for (int64_t c = 0; c < columns; c += kLanes) {
-          const float *of[4];
-          for (int i = 0; i < 4; i++) of[i] = pixels[i] == zeros.data() ? pixels[i] : pixels[i] + co + c;
-          TransformGradients(of, gradients + t * columns + c, kBlock * columns);
-        }
-      }
+      block.Transform(start, count, inputs, gradients);
       for (int p = 0; p < kPositions; p++) {
-        const Run run = {inputs + p * kBlock * row, gradients + p * kBlock * columns, count};
+        const Run<Element> run = {Operand(inputs + p * kBlock * row, count, row, input_operand),
+                                  Operand(gradients + p * kBlock * columns, count, columns, gradient_operand),
+                                  (count + kPair - 1) / kPair};
         for (int64_t ci = 0; ci < channels; ci += kTile)
-          TileFor(static_cast<int>(std::min<int64_t>(kTile, channels - ci)), static_cast<int>(columns / kLanes))(
-              &run, 1, ci, row, columns, sums + p * step + ci * columns);
+          TileFor<Element>(channels - ci, columns / kLanes)(&run, 1, ci, row * kPair, columns * kPair,
+                                                            sums + p * step + ci * columns, columns);
       }
     }
     for (int64_t ci = 0; ci < channels; ci++)
@@ -124,6 +158,7 @@ void Accumulate(const Tiling &g, const float *x, const float *dy, float *dw, con
 // Filters up to this size are summed by parts of the tiles, larger ones by parts of the input channels.
 constexpr int64_t kLargestCopy = 1 << 20;
 
+template <typename Element>
 void FilterGradient(const Tiling &g, const float *x, const float *dy, float *dw) {
   Crew &crew = TheCrew();
   const int parts = crew.size();
@@ -134,30 +169,37 @@ void FilterGradient(const Tiling &g, const float *x, const float *dy, float *dw)
       const int64_t groups = (g.cin + kTile - 1) / kTile;
       const Share share = {std::min(g.cin, groups * part / parts * kTile), std::min(g.cin, groups * (part + 1) / parts * kTile), 0,
                            tiles};
-      if (share.from < share.to) Accumulate(g, x, dy, dw, share);
+      if (share.from < share.to) Accumulate<Element>(g, x, dy, dw, share);
     });
     return;
   }
   std::vector<float> copies(size * (parts - 1));
   crew.Run([&](int part) {
     float *target = part == 0 ? dw : copies.data() + size * (part - 1);
-    Accumulate(g, x, dy, target, {0, g.cin, tiles * part / parts, tiles * (part + 1) / parts});
+    Accumulate<Element>(g, x, dy, target, {0, g.cin, tiles * part / parts, tiles * (part + 1) / parts});
   });
   for (int part = 1; part < parts; part++)
     for (int64_t i = 0; i < size; i++) dw[i] += copies[size * (part - 1) + i];
 }
 
+struct Attributes {
+  int32_t padding, halves;
+};
+
 void *Create(TF_OpKernelConstruction *construction) {
-  auto *padding = new int32_t(0);
+  auto *attributes = new Attributes{0, 0};
   TF_AutoStatus status;
-  TF_OpKernelConstruction_GetAttrInt32(construction, "padding", padding, status.status);
+  TF_OpKernelConstruction_GetAttrInt32(construction, "padding", &attributes->padding, status.status);
+  if (TF_GetCode(status.status) == TF_OK)
+    TF_OpKernelConstruction_GetAttrInt32(construction, "halves", &attributes->halves, status.status);
   if (TF_GetCode(status.status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status.status);
-  return padding;
+  return attributes;
 }
 
-void Delete(void *kernel) { delete static_cast<int32_t *>(kernel); }
+void Delete(void *kernel) { delete static_cast<Attributes *>(kernel); }
 
 void Compute(void *kernel, TF_OpKernelContext *context) {
+  const auto &attributes = *static_cast<Attributes *>(kernel);
   TF_AutoStatus status;
   TF_Tensor *inputs[2] = {nullptr, nullptr};
   TF_Tensor *output = nullptr;
@@ -166,12 +208,14 @@ void Compute(void *kernel, TF_OpKernelContext *context) {
   if (TF_GetCode(status.status) == TF_OK) {
     const TF_Tensor *x = inputs[0], *dy = inputs[1];
     const Tiling g = {TF_Dim(x, 0),  TF_Dim(x, 1),  TF_Dim(x, 2),  TF_Dim(x, 3),
-                      TF_Dim(dy, 1), TF_Dim(dy, 2), TF_Dim(dy, 3), *static_cast<int32_t *>(kernel)};
+                      TF_Dim(dy, 1), TF_Dim(dy, 2), TF_Dim(dy, 3), attributes.padding};
     const int64_t shape[4] = {3, 3, g.cin, g.cout};
     output = TF_AllocateOutput(context, 0, TF_FLOAT, shape, 4, 9 * g.cin * g.cout * sizeof(float), status.status);
-    if (TF_GetCode(status.status) == TF_OK)
-      FilterGradient(g, static_cast<const float *>(TF_TensorData(x)), static_cast<const float *>(TF_TensorData(dy)),
-                     static_cast<float *>(TF_TensorData(output)));
+    if (TF_GetCode(status.status) == TF_OK) {
+      const auto gradient = attributes.halves ? FilterGradient<Half> : FilterGradient<float>;
+      gradient(g, static_cast<const float *>(TF_TensorData(x)), static_cast<const float *>(TF_TensorData(dy)),
+               static_cast<float *>(TF_TensorData(output)));
+    }
   }
   if (TF_GetCode(status.status) != TF_OK) TF_OpKernelContext_Failure(context, status.status);
   for (TF_Tensor *tensor : {inputs[0], inputs[1], output})
@@ -182,8 +226,7 @@ bool Register() {
   constexpr char kName[] = "EchoforgeWinogradFilterGradient";
   TF_AutoStatus status;
   TF_OpDefinitionBuilder *op = TF_NewOpDefinitionBuilder(kName);
-  TF_OpDefinitionBuilderAddAttr(op, "padding: int");
-  TF_OpDefinitionBuilderAddAttr(op, "shape: shape");
+  for (const char *attribute : {"padding: int", "halves: int", "shape: shape"}) TF_OpDefinitionBuilderAddAttr(op, attribute);
   TF_OpDefinitionBuilderAddInput(op, "x: float");
   TF_OpDefinitionBuilderAddInput(op, "dy: float");
   TF_OpDefinitionBuilderAddOutput(op, "dw: float");
@@ -199,7 +242,7 @@ bool Register() {
 }  // namespace
 
 bool HasWinogradFilterGradient() {
-  static const bool registered = __builtin_cpu_supports("avx512f") && Register();
+  static const bool registered = HasAvx512() && Register();
   return registered;
 }
 

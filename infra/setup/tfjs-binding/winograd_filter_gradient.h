@@ -4,8 +4,9 @@
 namespace tfnodejs {
 
 // Registers EchoforgeWinogradFilterGradient at the first call: x [N, H, W, Cin], dy [N, OH, OW, Cout] -> [3, 3, Cin, Cout], all
-// float32, stride 1, Cout a multiple of 16; attributes padding (on all sides) and shape, which whoever adds the node gives. CPU
-// only; false where the processor lacks AVX-512.
+// float32, stride 1, Cout a multiple of 16; attributes padding (on all sides), halves (1: the products are
+// of bfloat16; takes HasBfloat16) and shape, which whoever adds the node gives. CPU only; false where the processor lacks
+// AVX-512.
 bool HasWinogradFilterGradient();
 
 }  // namespace tfnodejs

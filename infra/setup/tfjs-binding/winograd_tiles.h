@@ -1,13 +1,11 @@
 #ifndef ECHOFORGE_WINOGRAD_TILES_H_
 #define ECHOFORGE_WINOGRAD_TILES_H_
 
-#include <immintrin.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
-#define AVX512 __attribute__((target("avx512f")))
+#include "vectors.h"
 
 namespace tfnodejs {
 
@@ -15,7 +13,6 @@ namespace tfnodejs {
 // inputs.
 
 constexpr int kPositions = 16;  // of a transformed tile
-constexpr int kLanes = 16;
 
 struct Tiling {
   int64_t n, h, w, cin, oh, ow, cout;
@@ -26,14 +23,16 @@ struct Tiling {
 };
 
 // Memory that a thread keeps from call to call: fresh pages cost more than what is computed in them.
-inline float *Scratch(std::vector<float> &buffer, size_t size) {
+template <typename Element>
+Element *Scratch(std::vector<Element> &buffer, size_t size) {
   if (buffer.size() < size) buffer.resize(size);
   return buffer.data();
 }
 
 // B' d B of one tile, B' = [1 0 -1 0; 0 1 1 0; 0 -1 1 0; 0 1 0 -1]: pixels[16] point at its inputs, position p of the result
 // goes to out + p * step.
-AVX512 inline void TransformTile(const float *const *pixels, int64_t channels, float *out, int64_t step) {
+template <typename Element>
+AVX512 void TransformTile(const float *const *pixels, int64_t channels, Element *out, int64_t step) {
   for (int64_t c = 0; c < channels; c += kLanes) {
     const __mmask16 mask = channels - c >= kLanes ? 0xffff : static_cast<__mmask16>((1 << (channels - c)) - 1);
     __m512 rows[4][4];
@@ -47,11 +46,11 @@ AVX512 inline void TransformTile(const float *const *pixels, int64_t channels, f
     }
     for (int i = 0; i < 4; i++) {
       const __m512 *const d = rows[i];
-      float *const to = out + i * 4 * step + c;
-      _mm512_mask_storeu_ps(to, mask, _mm512_sub_ps(d[0], d[2]));
-      _mm512_mask_storeu_ps(to + step, mask, _mm512_add_ps(d[1], d[2]));
-      _mm512_mask_storeu_ps(to + 2 * step, mask, _mm512_sub_ps(d[2], d[1]));
-      _mm512_mask_storeu_ps(to + 3 * step, mask, _mm512_sub_ps(d[1], d[3]));
+      Element *const to = out + i * 4 * step + c;
+      Store(to, mask, _mm512_sub_ps(d[0], d[2]));
+      Store(to + step, mask, _mm512_add_ps(d[1], d[2]));
+      Store(to + 2 * step, mask, _mm512_sub_ps(d[2], d[1]));
+      Store(to + 3 * step, mask, _mm512_sub_ps(d[1], d[3]));
     }
   }
 }

@@ -30,16 +30,18 @@ describe('own convolutions', () => {
     ['another filter', { x, filter: [1, 1, 48, 64] }, {}],
     ['parts of vectors', { x, filter: [3, 3, 48, 65] }, {}],
     ['few input channels', { x: [4, 32, 32, 3], filter: [3, 3, 3, 64] }, {}],
+    ['an odd number of input channels', { x: [4, 32, 32, 49], filter: [3, 3, 49, 64] }, {}],
     ['few pixels', { x: [4, 8, 8, 48], filter }, {}],
   ])('leave %s to the library', (_what, shapes, over) => {
     expect(ownForward(attributes(over), shapes)).toBeNull();
   });
-  it('take the gradient in the filter with fewer products where there are pixels enough, in fp32 only', () => {
+  it('take the gradient in the filter with fewer products where there are pixels enough', () => {
     const shapes = { x, filter, dy: [4, 32, 32, 64] };
     expect(ownFilterGradient(attributes(), shapes, 'fp32')).toMatchObject({ padding: 1, winograd: true });
     const few = { x: [4, 8, 8, 48], filter, dy: [4, 8, 8, 64] };
     expect(ownFilterGradient(attributes(), few, 'fp32')).toMatchObject({ padding: 1, winograd: false });
-    expect(ownFilterGradient(attributes(), shapes, 'bf16')).toBeNull();
+    expect(ownFilterGradient(attributes(), shapes, 'bf16')).toMatchObject({ winograd: true });
+    expect(ownFilterGradient(attributes(), few, 'bf16')).toBeNull();
     const strided = { x: [4, 33, 33, 48], filter, dy: [4, 16, 16, 64] };
     const down = attributes({ strides: [1, 2, 2, 1], padding: 'VALID' });
     expect(ownFilterGradient(down, strided, 'bf16')).toEqual({ kernel: 3, stride: 2, padding: 0, winograd: false });
