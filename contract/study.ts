@@ -74,8 +74,27 @@ const classifierSchema = z.strictObject({
     .describe('epochs without better validation loss before the end; 0 switches off. Default: 10'),
   labelSmoothing: z.number().min(0).max(0.5).describe('share of the target spread over both classes. Default: 0.05'),
   classWeights: z.boolean().describe('weigh the loss by inverse class frequency. Default: true'),
-  mirror: z.boolean().describe('random left-right flips. Default: true'),
+  mirror: z
+    .boolean()
+    .describe('random left-right flips of training images; never upside down: shadows have a direction. Default: true'),
   shift: z.number().min(0).max(0.5).describe('largest random shift, share of the side, edges repeated. Default: 0.1'),
+  zoom: z
+    .number()
+    .min(0)
+    .max(0.5)
+    .describe('largest random change of scale, share of it, both axes alike. Default: 0.1; nakata and demo: 0'),
+  brightness: z
+    .number()
+    .min(0)
+    .max(0.5)
+    .describe('largest random change of brightness, share of the range. Default: 0.1; nakata and demo: 0'),
+  contrast: z
+    .number()
+    .min(0)
+    .max(0.5)
+    .describe(
+      "largest random change of contrast about the image's mean, share of it. Default: 0.1; nakata and demo: 0",
+    ),
   restoreBest: z.boolean().describe('keep the weights of the best validation epoch. Default: true'),
   bnMomentum: z.number().min(0).lt(1).describe('of the moving statistics. Default: 0.99'),
   bn: z

@@ -5,7 +5,8 @@ import { tf } from '../engine/tf.ts';
 import { DivergedError } from '../errors.ts';
 import { seedPair } from '../random.ts';
 import { rocAuc } from '../stats/roc-auc.ts';
-import { drawMove, epochOrder, stepsPerEpoch, writeMoved } from './batches.ts';
+import { drawAlteration, writeAltered } from './augmentation.ts';
+import { epochOrder, stepsPerEpoch } from './batches.ts';
 import type { CheckpointParts } from './checkpoint.ts';
 import { forwardBatch, imageTensor, logProbabilities } from './forward.ts';
 import { createModel, initialValues, type Model } from './model.ts';
@@ -107,8 +108,8 @@ function trainBatch(
   const images = imageTensor({ inputSize, channels, batchSize }, batchSize, (slot, target, offset) => {
     const data = set.images[chosen[slot] ?? 0] ?? new Uint8Array();
     const slotPosition = position * batchSize + slot;
-    const move = drawMove(config, { seed, stream, epoch, position: slotPosition, side: inputSize });
-    writeMoved(target, offset, { data, side: inputSize, channels, move });
+    const alteration = drawAlteration(config, { seed, stream, epoch, position: slotPosition, side: inputSize });
+    writeAltered(target, offset, { data, side: inputSize, channels, alteration });
   });
   const labels = chosen.map((index) => set.labels[index] ?? 0);
   const targets = labels.flatMap((label) => {
