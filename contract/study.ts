@@ -63,7 +63,19 @@ const classifierSchema = z.strictObject({
   epochs: z.int().min(1).describe('maximum. Default: 50'),
   segmentEpochs: z.int().min(1).describe('epochs per activity. Default: 5'),
   batchSize: z.int().min(2).describe('images per optimiser step. Default: 32'),
-  learningRate: z.number().gt(0).max(1).describe('Adam. Default: 0.001'),
+  learningRate: z.number().gt(0).max(1).describe('Adam; of the head where it is trained first. Default: 0.001'),
+  headEpochs: z
+    .int()
+    .min(0)
+    .describe(
+      'first epochs, which train the head alone on the trunk of `weights`; 0 trains in one phase, as always without `weights`. Default: 5; nakata: 0',
+    ),
+  fineTuneLayers: z
+    .enum(['top', 'all'])
+    .describe(
+      'what is trained after `headEpochs`, with `bn` frozen: mixed_7a and all above it, or everything. Default: top',
+    ),
+  fineTuneLearningRate: z.number().gt(0).max(1).describe('Adam, after `headEpochs`. Default: 0.0001'),
   plateauPatience: z
     .int()
     .min(0)
@@ -100,7 +112,7 @@ const classifierSchema = z.strictObject({
   bn: z
     .enum(['batch', 'frozen'])
     .describe(
-      'batch normalisation while training: by the statistics of the batch, or by the moving statistics of `weights`, which with the shifts stay as they are. Default: batch',
+      'batch normalisation while training: by the statistics of the batch, or by the moving statistics of `weights`, which with the shifts stay as they are, as they always do where `headEpochs` counts. Default: batch',
     ),
   freeze: z.enum(['none', 'nakata']).describe('layers kept at their initial weights. Default: none'),
   weights: z
@@ -307,6 +319,11 @@ export const studySchema = z
     if (split.validation + split.test >= 0.95) issue(['split'], 'validation and test leave nothing to train on');
     if (classifier.inputSize !== null && classifier.inputSize < image.resolution)
       issue(['classifier', 'inputSize'], `expected at least the resolution ${image.resolution}`);
+    if (classifier.weights !== null && classifier.headEpochs > 0 && classifier.freeze !== 'none')
+      issue(
+        ['classifier', 'headEpochs'],
+        `expected 0 with freeze "${classifier.freeze}", found ${classifier.headEpochs}: two phases decide themselves what stays frozen`,
+      );
     if (classifier.weights === null && !classifier.allowRandomTrunk)
       for (const [field, frozen] of [
         ['freeze', classifier.freeze !== 'none'],

@@ -32,8 +32,11 @@ export type TrainingIdentity = Readonly<Record<string, unknown>>;
 
 export interface CheckpointParts {
   readonly model: Model;
-  /** Adam's variables by a name that is stable across processes. */
-  readonly adam: ReadonlyMap<string, tf.Variable>;
+  /**
+   * Variables of the Adam of the phase that goes on after `epoch` complete epochs, by a name that is stable across processes.
+   * A phase begins with fresh ones, so those of an earlier phase are not kept.
+   */
+  readonly adamAfter: (epoch: number) => ReadonlyMap<string, tf.Variable>;
   readonly identity: TrainingIdentity;
 }
 
@@ -44,11 +47,11 @@ export async function writeCheckpoint(
   parts: CheckpointParts,
   content: { readonly state: TrainingState; readonly best: WeightValues | null },
 ): Promise<void> {
-  const { model, adam, identity } = parts;
+  const { model, adamAfter, identity } = parts;
   const best = content.best === null ? {} : weightTensors(model, content.best, 'best/');
   const tensors: Record<string, tf.Tensor> = { ...best };
   for (const [name, variable] of model.variables) tensors[`weights/${name}`] = variable;
-  for (const [name, variable] of adam) tensors[`adam/${name}`] = variable;
+  for (const [name, variable] of adamAfter(content.state.epoch)) tensors[`adam/${name}`] = variable;
   const metadata = {
     format,
     formatVersion: '1',
@@ -67,13 +70,16 @@ export async function readCheckpoint(
   file: string,
   parts: CheckpointParts,
 ): Promise<{ readonly state: TrainingState; readonly best: WeightValues | null }> {
-  const { model, adam, identity } = parts;
+  const { model, adamAfter, identity } = parts;
   const { tensors, metadata } = await readTensorFile(file);
   if (metadata.format !== format || metadata.formatVersion !== '1')
     throw new WeightsError(
       `${file} is no classifier checkpoint of version 1: its format is ${metadata.format ?? 'missing'}, version ${metadata.formatVersion ?? 'missing'}`,
     );
   checkIdentity(file, identity, metadata.identity);
+  // writeCheckpoint put it there, and the format and identity were just checked.
+  const state = JSON.parse(metadata.state ?? 'null') as TrainingState;
+  const adam = adamAfter(state.epoch);
   const stored = storedWeights(tensors);
   const under = (prefix: string): typeof stored =>
     new Map([...stored].filter(([name]) => name.startsWith(prefix)).map(([name, t]) => [name.slice(prefix.length), t]));
@@ -90,8 +96,7 @@ export async function readCheckpoint(
     const value = moments.get(name);
     if (value !== undefined) tf.tidy(() => variable.assign(tf.tensor(value, variable.shape)));
   }
-  // writeCheckpoint put it there, and the format and identity were just checked.
-  return { state: JSON.parse(metadata.state ?? 'null') as TrainingState, best: bestWeights };
+  return { state, best: bestWeights };
 }
 
 function checkIdentity(file: string, expected: TrainingIdentity, stored: string | undefined): void {

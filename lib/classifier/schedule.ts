@@ -11,6 +11,8 @@ export interface ScheduleState {
   readonly bestLoss: number | null;
   /** Epoch (from 1) of the lowest validation loss; 0 before the first. */
   readonly bestEpoch: number;
+  /** Complete epochs before the phase under way: early stopping counts from there. */
+  readonly fromEpoch: number;
   readonly stopped: boolean;
 }
 
@@ -18,7 +20,17 @@ export const plateauFactor = 0.1;
 const plateauMinDelta = 1e-4;
 
 export function startSchedule(learningRate: number): ScheduleState {
-  return { learningRate, plateauLoss: null, plateauWait: 0, bestLoss: null, bestEpoch: 0, stopped: false };
+  const none = { plateauLoss: null, plateauWait: 0, bestLoss: null, bestEpoch: 0 };
+  return { ...none, learningRate, fromEpoch: 0, stopped: false };
+}
+
+/** Another phase begins after `fromEpoch` epochs: its own rate and patience; the best epoch of all phases stays the best. */
+export function startPhase(
+  state: ScheduleState,
+  phase: { readonly fromEpoch: number; readonly learningRate: number },
+): ScheduleState {
+  const { fromEpoch, learningRate } = phase;
+  return { ...state, learningRate, fromEpoch, plateauLoss: null, plateauWait: 0, stopped: false };
 }
 
 /** State after `epoch` (from 1) ended with `validationLoss`. A patience of 0 switches its rule off. */
@@ -39,6 +51,7 @@ export function advanceSchedule(
     plateauWait: reduce ? 0 : waited,
     bestLoss: isBest ? loss : state.bestLoss,
     bestEpoch,
-    stopped: patience.earlyStopping > 0 && epoch - bestEpoch >= patience.earlyStopping,
+    fromEpoch: state.fromEpoch,
+    stopped: patience.earlyStopping > 0 && epoch - Math.max(bestEpoch, state.fromEpoch) >= patience.earlyStopping,
   };
 }

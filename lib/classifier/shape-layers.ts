@@ -1,6 +1,7 @@
 import { ConfigurationError } from '../errors.ts';
 import type { Layers } from './layers.ts';
-import { head, trunk, type Architecture } from './network.ts';
+import { head, headLayers, lastBlock, trunk, type Architecture } from './network.ts';
+import type { Frozen } from './phases.ts';
 
 /** Shape of one activation without N: [H, W, C], or [C] after pooling over pixels. */
 export type ActivationShape = readonly number[];
@@ -123,19 +124,38 @@ export const maxWeightFileBytes = ({ parameters }: Pick<NetworkPlan, 'parameters
 
 /**
  * Names of the variables that the optimiser moves. `nakata` (evaluation.md 1.6) keeps every convolution before the last
- * block's projection, but trains all shifts of the normalisation, which run on batch statistics. Frozen normalisation
+ * block's projection, but trains all shifts of the normalisation, which run on batch statistics. `belowTop` trains what works
+ * on the smallest maps: `mixed_7a`, the block8s and `conv_7b`, half of all parameters, and the head. Frozen normalisation
  * keeps its shifts too, as a Keras layer with `trainable = False` does.
  */
 export function trainableNames(
   plan: NetworkPlan,
-  options: { readonly freeze: 'none' | 'nakata'; readonly bn: 'batch' | 'frozen'; readonly lastBlock: string },
+  options: { readonly freeze: Frozen; readonly bn: 'batch' | 'frozen'; readonly blocks: Architecture['blocks'] },
 ): string[] {
-  const free = new Set([`${options.lastBlock}_conv`, 'conv_7b', 'dense_1', 'predictions']);
+  const { freeze, bn, blocks } = options;
+  const free = freeLayers(plan, freeze, blocks);
   const isTrained = ({ name, statistic }: VariableSpec): boolean => {
     if (statistic) return false;
-    if (name.endsWith('/beta')) return options.bn === 'batch';
-    if (options.freeze === 'none') return true;
-    return free.has(name.slice(0, name.indexOf('/')));
+    if (name.endsWith('/beta')) return bn === 'batch';
+    return free === null || free.has(layerOf(name));
   };
   return plan.variables.filter(isTrained).map(({ name }) => name);
+}
+
+const layerOf = (variable: string): string => variable.slice(0, variable.indexOf('/'));
+
+/** Layers whose kernels and biases are trained; null for all of them. */
+function freeLayers(plan: NetworkPlan, freeze: Frozen, blocks: Architecture['blocks']): ReadonlySet<string> | null {
+  switch (freeze) {
+    case 'none':
+      return null;
+    case 'trunk':
+      return new Set(headLayers);
+    case 'nakata':
+      return new Set([`${lastBlock({ blocks })}_conv`, 'conv_7b', ...headLayers]);
+    case 'belowTop': {
+      const layers = plan.variables.map(({ name }) => layerOf(name));
+      return new Set(layers.slice(layers.lastIndexOf(`block17_${blocks[1]}_conv`) + 1));
+    }
+  }
 }

@@ -21,12 +21,6 @@ function weightedCrossEntropy(logits: tf.Tensor2D, targets: tf.Tensor, weights: 
   return tf.mean(tf.mul(losses, weights));
 }
 
-/** The reference recipe ran on a layer whose moving variance is unbiased (evaluation.md 1.5). */
-function trainingBatchNorm({ bn, bnMomentum, freeze }: ClassifierConfig): BatchNormMode {
-  if (bn === 'frozen') return { kind: 'moving' };
-  return { kind: 'batchUpdate', momentum: bnMomentum, unbiased: freeze === 'nakata' };
-}
-
 /**
  * Inputs: images [N, S, S, channels] 0..255, targets [N, 2], weights [N], learningRate [], seed [2]. Output: loss [].
  * Only the variables in `trained` get a gradient; the others' is never computed.
@@ -35,12 +29,12 @@ export function compileTrainStep(options: {
   readonly model: Model;
   readonly adam: Adam;
   readonly trained: readonly tf.Variable[];
-  readonly config: ClassifierConfig;
+  readonly batchNorm: BatchNormMode;
+  readonly config: Pick<ClassifierConfig, 'batchSize' | 'dropout'>;
   readonly settings: EngineSettings;
 }): CompiledStep {
-  const { model, adam, trained, config, settings } = options;
+  const { model, adam, trained, batchNorm, config, settings } = options;
   const { batchSize } = config;
-  const batchNorm = trainingBatchNorm(config);
   return compileStep({
     name: 'classifierTrain',
     settings,

@@ -5,7 +5,7 @@ import type { EpochRecord, PretrainedWeights } from '../../contract/manifests.ts
 import { loadEngine } from '../engine/backend.ts';
 import { encodeEventFile } from '../tensorboard/event-file.ts';
 import { readCheckpoint, writeCheckpoint, type TrainingState } from './checkpoint.ts';
-import { advanceSchedule, startSchedule } from './schedule.ts';
+import { advanceSchedule, startPhase, startSchedule } from './schedule.ts';
 import { createTraining, type Training, type Validation } from './training.ts';
 import { loadTrainingSets } from './training-images.ts';
 import { copyWeights, loadPretrainedTrunk, writeWeights, type WeightValues } from './weights.ts';
@@ -24,7 +24,8 @@ interface Progress {
  *
  * An epoch is floor(images / batchSize) batches, at least one, of a fresh shuffle (batches.ts). Loss: softmax cross-entropy
  * with label smoothing and class weights; Adam with Keras' defaults; ReduceLROnPlateau and early stopping on the validation
- * loss (schedule.ts). `freeze: nakata` and its trainable variables: evaluation.md 1.6.
+ * loss (schedule.ts). On a pretrained trunk the head is trained first and alone (phases.ts). `freeze: nakata` and its
+ * trainable variables: evaluation.md 1.6.
  *
  * Throws DatasetError (a class without images, other channels), WeightsError (a checkpoint or pretrained file that does not
  * belong here), DivergedError (a loss that is not finite).
@@ -120,17 +121,19 @@ async function runEpoch(
 }
 
 function endEpoch(
-  { task, model }: Training,
+  { task, model, phases, phaseAfter }: Training,
   { state, best }: Progress,
   { trainLoss, validation }: { readonly trainLoss: number; readonly validation: Validation },
 ): Progress {
   const epoch = state.epoch + 1;
-  const { plateauPatience: plateau, earlyStoppingPatience: earlyStopping } = task.config;
-  const schedule = advanceSchedule(
+  const { earlyStoppingPatience: earlyStopping } = phaseAfter(state.epoch);
+  const ended = advanceSchedule(
     state.schedule,
     { epoch, validationLoss: validation.loss },
-    { plateau, earlyStopping },
+    { plateau: task.config.plateauPatience, earlyStopping },
   );
+  const next = phases.find(({ fromEpoch }) => fromEpoch === epoch);
+  const schedule = next === undefined ? ended : startPhase(ended, next);
   const record: EpochRecord = {
     epoch,
     learningRate: state.schedule.learningRate,
@@ -140,8 +143,8 @@ function endEpoch(
     validationAuc: validation.auc,
   };
   const { pretrained } = state;
-  const next = { epoch, position: 0, lossSum: 0, schedule, history: [...state.history, record], pretrained };
-  return { state: next, best: bestSoFar(task, next, () => copyWeights(model)) ?? best };
+  const after = { epoch, position: 0, lossSum: 0, schedule, history: [...state.history, record], pretrained };
+  return { state: after, best: bestSoFar(task, after, () => copyWeights(model)) ?? best };
 }
 
 /** Writes checkpoint, weights to publish and TensorBoard events, and hands them over. */

@@ -10,7 +10,7 @@ import { epochOrder, stepsPerEpoch } from './batches.ts';
 import type { CheckpointParts } from './checkpoint.ts';
 import { forwardBatch, imageTensor, logProbabilities } from './forward.ts';
 import { createModel, initialValues, type Model } from './model.ts';
-import { lastBlock } from './network.ts';
+import { planPhases, type TrainingPhase } from './phases.ts';
 import { trainableNames } from './shape-layers.ts';
 import { compilePredictStep, compileTrainStep } from './steps.ts';
 import type { LabelledSet, TrainingSets } from './training-images.ts';
@@ -22,6 +22,9 @@ export interface Training {
   readonly sets: TrainingSets;
   readonly model: Model;
   readonly parts: CheckpointParts;
+  readonly phases: readonly TrainingPhase[];
+  /** Of the epoch that goes on after `epoch` complete ones. */
+  readonly phaseAfter: (epoch: number) => TrainingPhase;
   readonly stepsPerEpoch: number;
   /** One optimiser step of `epoch` (from 0); returns its loss. Throws DivergedError when that is not finite. */
   trainBatch(place: { readonly epoch: number; readonly position: number; readonly learningRate: number }): number;
@@ -46,26 +49,54 @@ export function createTraining(task: TrainClassifierTask, settings: EngineSettin
   const model = createModel({ name: 'classifier', config, inputSize, channels }, (spec) =>
     initialValues(spec, { seed, stream }),
   );
-  const names = new Set(trainableNames(model.plan, { ...config, lastBlock: lastBlock(config) }));
-  const trained = [...model.variables].filter(([name]) => names.has(name)).map(([, variable]) => variable);
-  const adam = createAdam({ name: 'classifierAdam', variables: trained, ...adamDefaults });
-  const trainStep = compileTrainStep({ model, adam, trained, config, settings });
+  const running = planPhases(config).map((phase) => startPhase(phase, { model, config, settings }));
+  const runningAfter = (epoch: number): RunningPhase => {
+    const current = running.findLast(({ phase }) => phase.fromEpoch <= epoch);
+    if (current === undefined) throw new RangeError(`no phase of the training has an epoch ${epoch}`);
+    return current;
+  };
   const predictStep = compilePredictStep({ model, settings, batchSize: config.batchSize });
   return {
     task,
     sets,
     model,
-    parts: { model, adam: stateByName(adam), identity: identityOf(task, sets) },
+    parts: { model, adamAfter: (epoch) => stateByName(runningAfter(epoch).adam), identity: identityOf(task, sets) },
+    phases: running.map(({ phase }) => phase),
+    phaseAfter: (epoch) => runningAfter(epoch).phase,
     stepsPerEpoch: stepsPerEpoch(sets.train.images.length, config.batchSize),
-    trainBatch: (place) => trainBatch({ task, set: sets.train, step: trainStep }, place),
+    trainBatch(place) {
+      const { step, phase } = runningAfter(place.epoch);
+      return trainBatch({ task, set: sets.train, step }, { ...place, rateField: phase.rateField });
+    },
     validate: (beat) => validate({ task, set: sets.validation, step: predictStep }, beat),
     dispose() {
-      trainStep.dispose();
       predictStep.dispose();
-      for (const variable of adam.state) variable.dispose();
+      for (const { step, adam } of running) {
+        step.dispose();
+        for (const variable of adam.state) variable.dispose();
+      }
       model.dispose();
     },
   };
+}
+
+interface RunningPhase {
+  readonly phase: TrainingPhase;
+  readonly adam: Adam;
+  readonly step: CompiledStep;
+}
+
+/** The optimiser and the step of one phase; the step is recorded when it first runs. */
+function startPhase(
+  phase: TrainingPhase,
+  { model, config, settings }: { model: Model; config: TrainClassifierTask['config']; settings: EngineSettings },
+): RunningPhase {
+  const { freeze, bn, batchNorm } = phase;
+  const names = new Set(trainableNames(model.plan, { freeze, bn, blocks: config.blocks }));
+  const trained = [...model.variables].filter(([name]) => names.has(name)).map(([, variable]) => variable);
+  const name = phase.name === 'head' ? 'classifierHeadAdam' : 'classifierAdam';
+  const adam = createAdam({ name, variables: trained, ...adamDefaults });
+  return { phase, adam, step: compileTrainStep({ model, adam, trained, batchNorm, config, settings }) };
 }
 
 const stateByName = (adam: Adam): Map<string, tf.Variable> =>
@@ -98,7 +129,12 @@ function classWeight(set: LabelledSet, label: 0 | 1, balanced: boolean): number 
 
 function trainBatch(
   { task, set, step }: Pass,
-  place: { readonly epoch: number; readonly position: number; readonly learningRate: number },
+  place: {
+    readonly epoch: number;
+    readonly position: number;
+    readonly learningRate: number;
+    readonly rateField: TrainingPhase['rateField'];
+  },
 ): number {
   const { config, inputSize, channels, seed, stream } = task;
   const { epoch, position } = place;
@@ -129,7 +165,7 @@ function trainBatch(
   tf.dispose([inputs, outputs]);
   if (!Number.isFinite(loss))
     throw new DivergedError(
-      `the classifier's loss is ${loss} in epoch ${epoch + 1}, step ${position + 1}; lower classifier.learningRate (now ${place.learningRate})`,
+      `the classifier's loss is ${loss} in epoch ${epoch + 1}, step ${position + 1}; lower classifier.${place.rateField} (now ${place.learningRate})`,
     );
   return loss;
 }
@@ -156,7 +192,7 @@ async function validate(
   const loss = lossSum / scores.length;
   if (!Number.isFinite(loss))
     throw new DivergedError(
-      `the classifier's validation loss is ${loss}; lower classifier.learningRate (${config.learningRate})`,
+      `the classifier's validation loss is ${loss}; lower the learning rate (classifier.learningRate ${config.learningRate})`,
     );
   const correct = scores.filter((score, i) => (score >= 0.5 ? 1 : 0) === set.labels[i]).length;
   return { loss, accuracy: correct / scores.length, auc: rocAuc({ scores, labels: set.labels }) };

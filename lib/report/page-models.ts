@@ -1,5 +1,6 @@
 import { classSides, type ClassifierManifest } from '../../contract/manifests.ts';
 import type { Study } from '../../contract/study.ts';
+import { planPhases } from '../classifier/phases.ts';
 import { formatCount, formatKimg, formatNumber, formatPercent, formatUnit } from './format.ts';
 import { markup, type SafeHtml } from './html.ts';
 import { folded, hash, section, table } from './page-parts.ts';
@@ -143,6 +144,15 @@ function originOf({ pretrained }: ClassifierManifest): string {
     : `from ${official}`;
 }
 
+/** When which layers were trained; nothing to say of a single phase. */
+function describePhases({ config, history }: ClassifierManifest): string {
+  const [first, second] = planPhases(config);
+  if (first === undefined || second === undefined) return '';
+  if (history.length <= second.fromEpoch) return ` Only the head was trained, at a rate of ${first.learningRate}.`;
+  const then = second.freeze === 'none' ? 'the whole network' : 'it and the top of the trunk, from mixed_7a on,';
+  return ` The head was trained alone for ${second.fromEpoch} epochs at a rate of ${first.learningRate}, then ${then} at ${second.learningRate}; the normalisation kept the statistics that the weights came with.`;
+}
+
 /** Both trainings of the same network. */
 export function classifiersSection({ classifiers, study }: ReportInputs): SafeHtml {
   const both = [classifiers.real, classifiers.synthetic];
@@ -154,7 +164,7 @@ export function classifiersSection({ classifiers, study }: ReportInputs): SafeHt
   return section(
     'classifiers',
     'Classifiers',
-    markup`<p>InceptionResNetV2 with ${formatCount(real.parameters)} parameters, ${real.inputSize} px input, ${originOf(real)}; the same network, settings and schedule for both.</p>`,
+    markup`<p>InceptionResNetV2 with ${formatCount(real.parameters)} parameters, ${real.inputSize} px input, ${originOf(real)}; the same network, settings and schedule for both.${describePhases(real)}</p>`,
     table({
       label: 'Classifiers',
       head: ['', 'Trained on real images', 'Trained on synthetic images'],

@@ -40,6 +40,18 @@ describe('resolveStudyFile', () => {
     expect(study.split.unit).toBe('image');
   });
 
+  it('trains a pretrained trunk in two phases, and refuses them where the recipe freezes by itself', () => {
+    const weights = 'weights/x.h5';
+    expect(resolveStudyFile({ ...minimal, classifier: { weights } }).classifier).toMatchObject({
+      ...{ headEpochs: 5, learningRate: 0.001, fineTuneLayers: 'top', fineTuneLearningRate: 0.0001 },
+    });
+    const nakata = { ...minimal, preset: 'nakata' };
+    expect(resolveStudyFile({ ...nakata, classifier: { weights } }).classifier.headEpochs).toBe(0);
+    const [problem] = problemsOf({ ...nakata, classifier: { weights, headEpochs: 3 } });
+    expect(problem).toMatchObject({ path: 'classifier.headEpochs' });
+    expect(problem?.message).toContain('expected 0 with freeze "nakata", found 3');
+  });
+
   it('takes config-e by default, skip generator and resnet discriminator', () => {
     const { generator } = resolveStudyFile(minimal);
     expect(generator).toMatchObject({ config: 'e', fmapBase: 8192, gArchitecture: 'skip', dArchitecture: 'resnet' });

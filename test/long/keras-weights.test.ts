@@ -19,7 +19,8 @@ import { simulatePhantom } from '../../lib/phantom/simulate.ts';
 /** The published size through every door: a Keras file is loaded, trained a step with frozen parts, exported, read back. */
 
 const inputSize = 96;
-const config = { ...defaults.classifier, freeze: 'nakata' as const, bn: 'frozen' as const, epochs: 1, batchSize: 2 };
+const frozen = { freeze: 'nakata', bn: 'frozen', headEpochs: 0 } as const;
+const config = { ...defaults.classifier, ...frozen, epochs: 1, batchSize: 2 };
 const architecture = { ...config, classes: 2 };
 const plan = planNetwork(architecture, inputSize);
 const given = (spec: VariableSpec): Float32Array => initialValues(spec, { seed: 7, stream: 'given' });

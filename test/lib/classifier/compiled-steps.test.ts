@@ -18,6 +18,7 @@ const config = {
   headUnits: 16,
 };
 const inputSize = 75;
+const batchNorm = { kind: 'batchUpdate', momentum: config.bnMomentum, unbiased: false } as const;
 
 function pixels(step: number): tf.Tensor4D {
   const rng = createRng(7, 'pixels', step);
@@ -32,7 +33,7 @@ function train(settings: EngineSettings, steps = 3) {
   );
   const trained = [...model.variables.values()].filter(({ trainable }) => trainable);
   const adam = createAdam({ name: 'adam', variables: trained, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 });
-  const step = compileTrainStep({ model, adam, trained, config, settings });
+  const step = compileTrainStep({ model, adam, trained, batchNorm, config, settings });
   const predict = compilePredictStep({ model, settings, batchSize: config.batchSize });
   const losses: number[] = [];
   const counts: number[] = [];

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Layers } from '../../../lib/classifier/layers.ts';
-import { convolutions, lastBlock, type Architecture } from '../../../lib/classifier/network.ts';
+import { convolutions, type Architecture } from '../../../lib/classifier/network.ts';
+import type { Frozen } from '../../../lib/classifier/phases.ts';
 import { planNetwork, sizeOf, trainableNames } from '../../../lib/classifier/shape-layers.ts';
 
 const published: Architecture = { width: 1, blocks: [10, 20, 9], headUnits: 0, classes: 1000 };
@@ -128,9 +129,9 @@ describe('the published network, layer by layer', () => {
 });
 
 describe('trainableNames', () => {
-  const trained = (freeze: 'none' | 'nakata', bn: 'batch' | 'frozen' = 'batch'): number => {
+  const trained = (freeze: Frozen, bn: 'batch' | 'frozen' = 'batch'): number => {
     const plan = planNetwork(study, 256);
-    const names = new Set(trainableNames(plan, { freeze, bn, lastBlock: lastBlock(study) }));
+    const names = new Set(trainableNames(plan, { freeze, bn, blocks: study.blocks }));
     return plan.variables.filter(({ name }) => names.has(name)).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   };
 
@@ -145,5 +146,14 @@ describe('trainableNames', () => {
   it('keeps all 30,272 shifts when the normalisation is frozen', () => {
     expect(trained('nakata', 'frozen')).toBe(5_735_010 - 30_272);
     expect(trained('none', 'frozen')).toBe(55_912_674 - 60_544 - 30_272);
+  });
+
+  it('trains the head alone, or what works on the smallest maps, in the phases of a pretrained trunk', () => {
+    const head = 1536 * 1024 + 1024 + 1024 * 2 + 2;
+    expect(trained('trunk', 'frozen')).toBe(head);
+    // mixed_7a, ten block8 and conv_7b without their shifts and statistics: three values per filter of a normalisation.
+    const filters = 256 + 384 + 256 + 288 + 256 + 288 + 320 + 10 * (192 + 192 + 224 + 256) + 1536;
+    const top = 3_883_008 + 10 * 2_036_288 + 3_199_488 - 3 * filters;
+    expect(trained('belowTop', 'frozen')).toBe(head + top);
   });
 });

@@ -3,10 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineEvent, EngineProgress, LocalShard, TrainClassifierTask } from '../../../contract/engine.ts';
-import type { PerClass } from '../../../contract/manifests.ts';
+import type { EpochRecord, PerClass } from '../../../contract/manifests.ts';
 import { defaults } from '../../../contract/presets.ts';
+import type { ClassifierConfig } from '../../../contract/study.ts';
+import { createModel, initialValues } from '../../../lib/classifier/model.ts';
 import { trainClassifier } from '../../../lib/classifier/train.ts';
+import { storedWeights } from '../../../lib/classifier/weight-file.ts';
+import { copyWeights, writeWeights } from '../../../lib/classifier/weights.ts';
 import { loadEngine } from '../../../lib/engine/backend.ts';
+import { readTensorFile } from '../../../lib/engine/tensor-file.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { simulatePhantom } from '../../../lib/phantom/simulate.ts';
 import { bytesOf, recordInto, shardOf } from '../../support/training-runner.ts';
@@ -48,7 +53,11 @@ interface Part {
 }
 
 /** The last checkpoint, the weights that would be published, the history; after parts that each begin from a file. */
-async function train(name: string, parts: readonly Part[]): Promise<Record<string, unknown>> {
+async function train(
+  name: string,
+  parts: readonly Part[],
+  over: Partial<TrainClassifierTask> = {},
+): Promise<Record<string, unknown>> {
   let checkpointFile: string | null = null;
   let outcome: Record<string, unknown> = {};
   for (const [i, { untilEpoch, stopAt = Infinity }] of parts.entries()) {
@@ -61,7 +70,7 @@ async function train(name: string, parts: readonly Part[]): Promise<Record<strin
       outcome = { epoch, history, weightsEpoch, complete, weights, checkpoint: await bytesOf(event.checkpointFile) };
     };
     const { context } = await recordInto(join(dir, `${name}-${i}`), settings, { stopWhen, take });
-    await trainClassifier(task({ checkpointFile, untilEpoch }), context);
+    await trainClassifier(task({ ...over, checkpointFile, untilEpoch }), context);
   }
   return outcome;
 }
@@ -84,5 +93,79 @@ describe('trainClassifier', () => {
       /seed is 1, expected 2/,
     );
     expect(tf.memory().numTensors).toBe(tensors);
+  });
+});
+
+describe('trainClassifier on a pretrained trunk', () => {
+  let pretrainedFile = '';
+  let given: ReadonlyMap<string, Float32Array> = new Map();
+  const twoPhases = {
+    ...config,
+    ...{ weights: 'weights/given', headEpochs: 1, learningRate: 0.01, fineTuneLearningRate: 0.005 },
+  };
+  beforeAll(async () => {
+    const options = { name: 'given', config, inputSize: 75, channels: 1 as const };
+    const model = createModel(options, (spec) => initialValues(spec, { seed: 5, stream: 'given' }));
+    pretrainedFile = join(dir, 'given.safetensors');
+    given = copyWeights(model);
+    await writeWeights(pretrainedFile, model, given);
+    model.dispose();
+  });
+
+  /** Layers with a weight, or a statistic, other than that of the given file. */
+  async function movedLayers(over: Partial<ClassifierConfig>, untilEpoch: number): Promise<Set<string>> {
+    const last = { ...twoPhases, ...over, restoreBest: false };
+    const { context, checkpoints } = await recordInto(
+      join(dir, `moved-${JSON.stringify(over)}-${untilEpoch}`),
+      settings,
+    );
+    await trainClassifier(task({ config: last, pretrainedFile, untilEpoch }), context);
+    const event = checkpoints.at(-1);
+    if (event?.type !== 'classifierCheckpoint') throw new Error('the training left no checkpoint');
+    const { tensors } = await readTensorFile(event.weightsFile);
+    const moved = [...storedWeights(tensors)].filter(([name, weight]) => {
+      const values = weight.read();
+      return given.get(name)?.some((value, i) => value !== values[i]);
+    });
+    return new Set(moved.map(([name]) => name.slice(0, name.indexOf('/'))));
+  }
+  const head = ['dense_1', 'predictions'];
+
+  it('moves the head alone at first, then the top of the trunk, and never the normalisation', async () => {
+    expect(await movedLayers({}, 1)).toEqual(new Set(head));
+    const moved = await movedLayers({}, 2);
+    expect([...moved].filter((layer) => layer.startsWith('batch_normalization') || layer.endsWith('_bn'))).toEqual([]);
+    expect([...moved].filter((layer) => /^block(35|17)|^conv2d_[1-9]$/.test(layer))).toEqual([]);
+    expect([...moved]).toEqual(expect.arrayContaining([...head, 'block8_1_conv', 'block8_2_conv', 'conv_7b']));
+  });
+
+  it('moves all kernels after the head when asked', async () => {
+    const moved = await movedLayers({ fineTuneLayers: 'all' }, 2);
+    expect([...moved]).toEqual(expect.arrayContaining([...head, 'conv2d_1', 'block35_1_conv', 'conv_7b']));
+    expect(moved).not.toContain('batch_normalization_1');
+  });
+
+  it('changes the rate with the phase, and keeps one phase from random weights', async () => {
+    const rates = async (over: Partial<TrainClassifierTask>): Promise<number[]> => {
+      const { history } = await train(`rates-${over.pretrainedFile}`.replaceAll('/', '-'), [{ untilEpoch: 3 }], over);
+      return (history as EpochRecord[]).map(({ learningRate }) => learningRate);
+    };
+    expect(await rates({ config: twoPhases, pretrainedFile })).toEqual([0.01, 0.005, 0.005]);
+    expect(await rates({ config: { ...twoPhases, weights: null }, pretrainedFile: null })).toEqual([0.01, 0.01, 0.01]);
+  });
+
+  it('stopped in each phase and between them, and resumed, ends in the same bytes', async () => {
+    const over = { config: { ...twoPhases, headEpochs: 2 }, pretrainedFile };
+    const whole = await train('phases-whole', [{ untilEpoch: 3 }], over);
+    expect(whole).toMatchObject({ epoch: 3, complete: true });
+    const parts = [
+      { untilEpoch: 3, stopAt: 8 },
+      { untilEpoch: 1 },
+      { untilEpoch: 3, stopAt: 20 },
+      { untilEpoch: 2 },
+      { untilEpoch: 3, stopAt: 36 },
+      { untilEpoch: 3 },
+    ];
+    expect(await train('phases-cut', parts, over)).toEqual(whole);
   });
 });

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { classifiersSection } from '../../../lib/report/page-models.ts';
+import { makeInputs } from './fixture-inputs.ts';
+
+const official = { format: 'keras-h5', sha256: 'ab', official: 'the ImageNet file of Keras' } as const;
+
+/** The section on the classifiers of a study with this `classifier`. */
+async function pageOf(classifier: Record<string, unknown>): Promise<string> {
+  const inputs = await makeInputs({ classifier });
+  const pretrained = classifier['weights'] === undefined ? null : official;
+  const real = { ...inputs.classifiers.real, pretrained };
+  return classifiersSection({ ...inputs, classifiers: { ...inputs.classifiers, real } }).safeHtml;
+}
+
+describe('the section on the classifiers', () => {
+  it('says in which phases a pretrained trunk was trained', async () => {
+    const page = await pageOf({ weights: 'weights/x.h5', headEpochs: 4 });
+    expect(page).toContain(
+      'The head was trained alone for 4 epochs at a rate of 0.001, then it and the top of the trunk',
+    );
+    expect(page).toContain('at 0.0001; the normalisation kept the statistics');
+    const whole = await pageOf({ weights: 'weights/x.h5', fineTuneLayers: 'all' });
+    expect(whole).toContain('then the whole network at 0.0001');
+    const headOnly = await pageOf({ weights: 'weights/x.h5', headEpochs: 14 });
+    expect(headOnly).toContain('Only the head was trained, at a rate of 0.001');
+  });
+  it('says nothing of phases where there was one', async () => {
+    expect(await pageOf({})).not.toContain('The head was trained');
+    expect(await pageOf({ weights: 'weights/x.h5', headEpochs: 0 })).not.toContain('The head was trained');
+  });
+});
