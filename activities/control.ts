@@ -9,16 +9,19 @@ import type {
   GeneratorManifest,
   Snapshot,
   SyntheticSetManifest,
+  ValidationScore,
 } from '../contract/manifests.ts';
 import { classifierInputSize } from '../contract/plan.ts';
 import type { BlobRef } from '../contract/refs.ts';
 import type { TimeoutProfileName } from '../contract/timeouts.ts';
 import { classifierStateSchema, generatorStateSchema } from '../contract/training-state.ts';
+import { calibrate } from '../lib/classifier/calibration.ts';
 import { NotFoundError } from '../lib/errors.ts';
-import { getManifest, putManifest } from '../lib/storage/blobs.ts';
+import { getBlob, getManifest, putManifest } from '../lib/storage/blobs.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { readPointer, updatePointer } from '../lib/storage/pointer.ts';
 import { readHead } from '../lib/storage/training-head.ts';
+import { parseJsonLines } from './local-inputs.ts';
 import { planStudy } from './preflight.ts';
 import { pinStudy, readStudy, resolveStudy } from './study-record.ts';
 
@@ -32,7 +35,7 @@ export interface ControlDeps {
 }
 
 /** Raised when a change of the code changes what a step computes: finished steps of older code are then not reused. */
-const resultVersion = 3;
+const resultVersion = 4;
 
 interface FinishedStep {
   readonly identity: string;
@@ -77,20 +80,19 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
       const { study } = await readStudy(store, studyId);
       const key = trainingHeadKey(studyId, `classifier/${variant}`);
       const state = classifierStateSchema.parse(await stateAt(store, key));
-      if (!state.finished || !state.weights || !state.images || !state.fingerprint || state.parameters === null)
+      const { finished, weights, validation, images, fingerprint, parameters } = state;
+      if (!finished || !weights || !validation || !images || !fingerprint || parameters === null)
         throw new NotFoundError(`${key} (finished training)`);
       const manifest: ClassifierManifest = {
         kind: 'classifier',
         variant,
         config: study.classifier,
         inputSize: classifierInputSize(study),
-        parameters: state.parameters,
+        ...{ parameters, images, weights, validation, fingerprint },
         pretrained: state.pretrained,
-        images: state.images,
-        weights: state.weights,
+        calibration: calibrate(parseJsonLines<ValidationScore>(await getBlob(store, validation)), study.classifier),
         history: state.history,
         epoch: state.weightsEpoch,
-        fingerprint: state.fingerprint,
         fingerprintChanges: state.fingerprintChanges,
       };
       return await putManifest(store, manifest);

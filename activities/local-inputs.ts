@@ -35,8 +35,9 @@ export async function fetchClassifier(
   classifier: RefTo<ClassifierManifest>,
   channels: 1 | 3,
 ): Promise<ClassifierModel> {
-  const { config, inputSize, weights } = await getManifest<ClassifierManifest>(store, classifier);
-  return { config, inputSize, channels, weightsFile: await cache.fetch(store, weights) };
+  const { config, inputSize, weights, calibration } = await getManifest<ClassifierManifest>(store, classifier);
+  const { temperature } = calibration;
+  return { config, inputSize, channels, temperature, weightsFile: await cache.fetch(store, weights) };
 }
 
 export async function fetchGenerator(

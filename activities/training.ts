@@ -163,6 +163,7 @@ export async function trainClassifierSegment(
           complete,
           weights: await putBlobFile(deps.store, event.weightsFile),
           weightsEpoch,
+          validation: event.validationFile === null ? null : await putBlobFile(deps.store, event.validationFile),
           history: [...history],
           finished,
         }));

@@ -162,8 +162,9 @@ function datasetShards({ training, test, classes }: DatasetManifest): { folder: 
 const syntheticShards = ({ shards }: SyntheticSetManifest): { folder: string; shard: ShardRef }[] =>
   shards.map(({ shard }) => ({ folder: 'images', shard }));
 
-const classifierFiles = ({ weights }: ClassifierManifest): Product[] => [
+const classifierFiles = ({ weights, validation }: ClassifierManifest): Product[] => [
   { name: 'weights.safetensors', blob: weights },
+  { name: 'validation-scores.jsonl', blob: validation },
 ];
 
 const generatorFiles = ({ snapshots, reals }: GeneratorManifest): Product[] => [

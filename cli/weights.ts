@@ -50,7 +50,7 @@ export async function exportWeights(
   const key = stepKey(studyId, `classifier/${variant}`);
   const step = await readPointer<{ manifest: RefTo<ClassifierManifest> }>(store, key);
   if (step === null) throw new NotFoundError(`the classifier "${variant}" of study ${studyId} (${key})`);
-  const { weights, config, inputSize } = await getManifest<ClassifierManifest>(store, step.value.manifest);
+  const { weights, config, inputSize, calibration } = await getManifest<ClassifierManifest>(store, step.value.manifest);
   const dir = await mkdtemp(join(tmpdir(), 'echoforge-export-'));
   try {
     const file = join(dir, 'weights.safetensors');
@@ -69,6 +69,8 @@ export async function exportWeights(
   }
   const scaling = config.inputScaling === 'symmetric' ? 'x / 127.5 - 1' : 'x / 255';
   say(`${out}: ${inputSize} px RGB scaled to ${scaling}; outputs are logits, negative first`);
+  if (calibration.temperature !== 1)
+    say(`divide the logits by ${calibration.temperature} for calibrated probabilities`);
 }
 
 /** @throws ConfigurationError when `text` is none of `known` */

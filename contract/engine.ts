@@ -92,6 +92,8 @@ export interface ClassifierCheckpointEvent {
   /** Weights to publish if training ended now: best validation epoch, or the last. */
   readonly weightsFile: string;
   readonly weightsEpoch: number;
+  /** JSON lines of ValidationScore of these weights; null before the first complete epoch. */
+  readonly validationFile: string | null;
   readonly eventsFile: string | null;
   readonly history: readonly EpochRecord[];
   readonly finished: boolean;
@@ -102,6 +104,8 @@ export interface ClassifierModel {
   readonly inputSize: number;
   readonly channels: 1 | 3;
   readonly weightsFile: string;
+  /** Divides the log-odds before they become probabilities; features know nothing of it. */
+  readonly temperature: number;
 }
 
 export interface GeneratorModel {

@@ -115,6 +115,30 @@ export interface PretrainedWeights {
   readonly official: string | null;
 }
 
+/** What the published weights of a classifier say about one validation image, before any scaling. */
+export interface ValidationScore {
+  readonly side: ClassSide;
+  /** Of the positive class: logit positive - logit negative. */
+  readonly logOdds: number;
+}
+
+export interface CalibrationError {
+  readonly brier: number;
+  /** Nats per image, against the true labels. */
+  readonly logLoss: number;
+}
+
+/** How log-odds become probabilities; fitted on validation images only. */
+export interface Calibration {
+  /** The log-odds are divided by it; 1 leaves them as they are. */
+  readonly temperature: number;
+  /** Why it is 1 although one was to be fitted; null otherwise. */
+  readonly note: string | null;
+  /** On validation, without and with the temperature. */
+  readonly before: CalibrationError;
+  readonly after: CalibrationError;
+}
+
 export interface ClassifierManifest {
   readonly kind: 'classifier';
   readonly variant: ClassifierVariant;
@@ -125,6 +149,9 @@ export interface ClassifierManifest {
   readonly pretrained: PretrainedWeights | null;
   readonly images: Readonly<Record<'train' | 'validation', PerClass<number>>>;
   readonly weights: BlobRef;
+  /** JSON lines of {@link ValidationScore} of these weights, negatives first. */
+  readonly validation: BlobRef;
+  readonly calibration: Calibration;
   readonly history: readonly EpochRecord[];
   /** Epoch (from 1) whose weights these are. */
   readonly epoch: number;

@@ -115,6 +115,11 @@ const classifierSchema = z.strictObject({
       'batch normalisation while training: by the statistics of the batch, or by the moving statistics of `weights`, which with the shifts stay as they are, as they always do where `headEpochs` counts. Default: batch',
     ),
   freeze: z.enum(['none', 'nakata']).describe('layers kept at their initial weights. Default: none'),
+  calibration: z
+    .enum(['none', 'temperature'])
+    .describe(
+      'how log-odds become probabilities: as they are, or divided by the one temperature that suits the validation images best. Default: temperature; nakata: none',
+    ),
   weights: z
     .string()
     .nullable()

@@ -59,6 +59,8 @@ export const classifierStateSchema = z.strictObject({
   epoch: z.int().min(0),
   weights: blobRef.nullable(),
   weightsEpoch: z.number(),
+  /** Validation scores of `weights`. */
+  validation: blobRef.nullable(),
   history: z.array(
     z.strictObject({
       epoch: z.number(),
@@ -108,6 +110,7 @@ export const newClassifierState: ClassifierState = {
   epoch: 0,
   weights: null,
   weightsEpoch: 0,
+  validation: null,
   history: [],
   finished: false,
   parameters: null,

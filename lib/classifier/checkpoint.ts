@@ -23,6 +23,8 @@ export interface TrainingState {
   readonly lossSum: number;
   readonly schedule: ScheduleState;
   readonly history: readonly EpochRecord[];
+  /** Log-odds of the validation images by the weights to publish, in their order; null before the first complete epoch. */
+  readonly validationLogOdds: readonly number[] | null;
   /** What the training began with; null for random weights. */
   readonly pretrained: PretrainedWeights | null;
 }

@@ -44,6 +44,11 @@ export function forwardBatch(
   return result;
 }
 
+/** Log-odds of the positive class of image `index`, in float64. */
+export function logOddsOf(logits: Float32Array, index: number): number {
+  return (logits[2 * index + 1] ?? Number.NaN) - (logits[2 * index] ?? Number.NaN);
+}
+
 /** log(softmax(negative, positive)) of image `index`, in float64. */
 export function logProbabilities(logits: Float32Array, index: number): readonly [number, number] {
   const negative = logits[2 * index] ?? Number.NaN;

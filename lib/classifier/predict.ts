@@ -1,7 +1,8 @@
 import type { ClassifierModel, EngineSettings } from '../../contract/engine.ts';
 import { loadEngine } from '../engine/backend.ts';
 import type { RawImage } from '../image/raw-image.ts';
-import { forwardBatch, logProbabilities } from './forward.ts';
+import { probabilityOf } from './calibration.ts';
+import { forwardBatch, logOddsOf } from './forward.ts';
 import { architectureOf, createModel } from './model.ts';
 import { planNetwork } from './shape-layers.ts';
 import { compilePredictStep } from './steps.ts';
@@ -11,7 +12,7 @@ import { readWeights } from './weights.ts';
 export interface Classifier {
   /** Length of one feature vector: 1536 at width 1. */
   readonly featureSize: number;
-  /** Probability of the positive class per image, in [0, 1]. */
+  /** Probability of the positive class per image, in [0, 1], calibrated by the model's temperature. */
   probabilities(images: readonly RawImage[]): number[];
   /** Output of the global average pooling, [images, featureSize] row after row. */
   features(images: readonly RawImage[]): Float32Array;
@@ -26,7 +27,9 @@ let loaded = 0;
  * Every pass has `batchSize` slots, the last one filled up with black, and images in inference mode never see each other: on
  * the CPU an image's score has the same bits in every slot and whatever its neighbours.
  *
- * Throws WeightsError when the file belongs to another network, DatasetError when an image has other channels.
+ * The temperature moves no image past another or past one half: rankings, the AUC and argmax are those without it.
+ *
+ * Throws RangeError on a temperature that is not positive, WeightsError when the file belongs to another network, DatasetError when an image has other channels.
  */
 export async function loadClassifier(options: {
   readonly model: ClassifierModel;
@@ -34,7 +37,9 @@ export async function loadClassifier(options: {
   readonly batchSize: number;
 }): Promise<Classifier> {
   const { settings, batchSize } = options;
-  const { config, inputSize, channels, weightsFile } = options.model;
+  const { config, inputSize, channels, weightsFile, temperature } = options.model;
+  if (!(temperature > 0 && temperature < Infinity))
+    throw new RangeError(`loadClassifier expects a positive temperature, got ${temperature}`);
   await loadEngine();
   const modelOptions = { name: `scorer${loaded++}`, config, inputSize, channels };
   const { variables } = planNetwork(architectureOf(config), inputSize);
@@ -56,7 +61,7 @@ export async function loadClassifier(options: {
     featureSize: model.plan.features,
     probabilities(images) {
       const { logits } = run(images);
-      return images.map((_, i) => Math.exp(logProbabilities(logits, i)[1]));
+      return images.map((_, i) => probabilityOf(logOddsOf(logits, i), temperature));
     },
     features: (images) => run(images).features,
     dispose() {

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { EngineContext, EnginePhase, TrainClassifierOutput, TrainClassifierTask } from '../../contract/engine.ts';
-import type { EpochRecord, PretrainedWeights } from '../../contract/manifests.ts';
+import type { EpochRecord, PretrainedWeights, ValidationScore } from '../../contract/manifests.ts';
 import { loadEngine } from '../engine/backend.ts';
 import { encodeEventFile } from '../tensorboard/event-file.ts';
 import { readCheckpoint, writeCheckpoint, type TrainingState } from './checkpoint.ts';
@@ -69,7 +69,8 @@ async function begin({ task, model, parts }: Training, context: EngineContext): 
   const pretrained = task.pretrainedFile === null ? null : await loadPretrainedTrunk(model, task.pretrainedFile);
   await context.emit({ type: 'notice', level: pretrained?.official ? 'info' : 'warn', text: origin(pretrained) });
   const schedule = startSchedule(task.config.learningRate);
-  return { state: { epoch: 0, position: 0, lossSum: 0, schedule, history: [], pretrained }, best: null };
+  const nothing = { epoch: 0, position: 0, lossSum: 0, history: [], validationLogOdds: null };
+  return { state: { ...nothing, schedule, pretrained }, best: null };
 }
 
 function origin(pretrained: PretrainedWeights | null): string {
@@ -143,7 +144,10 @@ function endEpoch(
     validationAuc: validation.auc,
   };
   const { pretrained } = state;
-  const after = { epoch, position: 0, lossSum: 0, schedule, history: [...state.history, record], pretrained };
+  const isPublished = !task.config.restoreBest || schedule.bestEpoch === epoch;
+  const validationLogOdds = isPublished ? validation.logOdds : state.validationLogOdds;
+  const history = [...state.history, record];
+  const after = { epoch, position: 0, lossSum: 0, schedule, history, validationLogOdds, pretrained };
   return { state: after, best: bestSoFar(task, after, () => copyWeights(model)) ?? best };
 }
 
@@ -164,6 +168,8 @@ async function commit(
   const bestIsCurrent = complete && state.schedule.bestEpoch === state.epoch;
   await writeCheckpoint(checkpointFile, parts, { state, best: bestIsCurrent ? null : best });
   await writeWeights(weightsFile, model, best ?? copyWeights(model));
+  const validationFile = state.validationLogOdds === null ? null : file(`classifier-validation-${at}.jsonl`);
+  if (validationFile !== null) await writeFile(validationFile, validationLines(training, state));
   const record = complete ? state.history.at(-1) : undefined;
   const eventsFile = record === undefined ? null : file(`classifier-events-${at}.tfevents`);
   if (record !== undefined && eventsFile !== null) await writeFile(eventsFile, encodeEventFile([eventOf(record)]));
@@ -174,10 +180,20 @@ async function commit(
     checkpointFile,
     weightsFile,
     weightsEpoch: best === null ? state.epoch : state.schedule.bestEpoch,
+    validationFile,
     eventsFile,
     history: state.history,
     finished: isFinished(training, state),
   });
+}
+
+/** JSON lines of what the weights to publish say about the validation images. */
+function validationLines({ sets }: Training, { validationLogOdds }: TrainingState): string {
+  const line = (logOdds: number, i: number): string => {
+    const score: ValidationScore = { side: sets.validation.labels[i] === 1 ? 'positive' : 'negative', logOdds };
+    return `${JSON.stringify(score)}\n`;
+  };
+  return (validationLogOdds ?? []).map(line).join('');
 }
 
 function eventOf(record: EpochRecord): { readonly step: number; readonly scalars: Record<string, number> } {

@@ -8,7 +8,7 @@ import { rocAuc } from '../stats/roc-auc.ts';
 import { drawAlteration, writeAltered } from './augmentation.ts';
 import { epochOrder, stepsPerEpoch } from './batches.ts';
 import type { CheckpointParts } from './checkpoint.ts';
-import { forwardBatch, imageTensor, logProbabilities } from './forward.ts';
+import { forwardBatch, imageTensor, logOddsOf, logProbabilities } from './forward.ts';
 import { createModel, initialValues, type Model } from './model.ts';
 import { planPhases, type TrainingPhase } from './phases.ts';
 import { trainableNames } from './shape-layers.ts';
@@ -38,6 +38,8 @@ export interface Validation {
   readonly loss: number;
   readonly accuracy: number;
   readonly auc: number;
+  /** Of the positive class, image after image. */
+  readonly logOdds: readonly number[];
 }
 
 /** Keras' defaults for Adam (evaluation.md 1.6). */
@@ -177,6 +179,7 @@ async function validate(
   const { config, inputSize, channels } = task;
   const { batchSize, labelSmoothing } = config;
   const scores: number[] = [];
+  const logOdds: number[] = [];
   let lossSum = 0;
   for (let start = 0; start < set.images.length; start += batchSize) {
     if (!(await beat(start))) return null;
@@ -187,6 +190,7 @@ async function validate(
       const positive = positiveTarget(set.labels[start + i] ?? 0, labelSmoothing);
       lossSum -= (1 - positive) * logNegative + positive * logPositive;
       scores.push(Math.exp(logPositive));
+      logOdds.push(logOddsOf(logits, i));
     }
   }
   const loss = lossSum / scores.length;
@@ -195,5 +199,5 @@ async function validate(
       `the classifier's validation loss is ${loss}; lower the learning rate (classifier.learningRate ${config.learningRate})`,
     );
   const correct = scores.filter((score, i) => (score >= 0.5 ? 1 : 0) === set.labels[i]).length;
-  return { loss, accuracy: correct / scores.length, auc: rocAuc({ scores, labels: set.labels }) };
+  return { loss, accuracy: correct / scores.length, auc: rocAuc({ scores, labels: set.labels }), logOdds };
 }

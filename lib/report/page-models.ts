@@ -144,6 +144,13 @@ function originOf({ pretrained }: ClassifierManifest): string {
     : `from ${official}`;
 }
 
+const beforeAndAfter = (before: number, after: number): string => `${formatUnit(before)}, ${formatUnit(after)}`;
+
+function calibrationNote(manifest: ClassifierManifest | null): string | null {
+  if (manifest === null || manifest.calibration.note === null) return null;
+  return ` The ${manifest.variant}-trained model has 1: ${manifest.calibration.note}.`;
+}
+
 /** When which layers were trained; nothing to say of a single phase. */
 function describePhases({ config, history }: ClassifierManifest): string {
   const [first, second] = planPhases(config);
@@ -180,8 +187,18 @@ export function classifiersSection({ classifiers, study }: ReportInputs): SafeHt
           const kept = history.find((record) => record.epoch === epoch);
           return kept === undefined ? '-' : formatUnit(kept.validationAuc);
         }),
+        row('Temperature of its probabilities', ({ config, calibration }) =>
+          config.calibration === 'none' ? 'none, as the study file asks' : formatNumber(calibration.temperature),
+        ),
+        row('Brier score on validation, without and with it', ({ calibration: { before, after } }) =>
+          beforeAndAfter(before.brier, after.brier),
+        ),
+        row('Log loss on validation (nats), without and with it', ({ calibration: { before, after } }) =>
+          beforeAndAfter(before.logLoss, after.logLoss),
+        ),
         ['Weights', ...both.map((manifest) => (manifest === null ? '-' : hash(manifest.weights.sha256)))],
       ],
     }),
+    markup`<p>A temperature divides the log-odds of a model before they become probabilities. It is fitted on the validation images of that model, never on the test set, and changes neither the order of images, hence no AUC, nor which class is likelier.${both.map(calibrationNote)}</p>`,
   );
 }

@@ -15,6 +15,7 @@ import { createBlobCache } from '../../lib/storage/local-blobs.ts';
 import { createMemoryStore } from '../../lib/storage/memory.ts';
 import type { ObjectStore } from '../../lib/storage/object-store.ts';
 import { fakeFingerprint } from '../support/fake-activities.ts';
+import { uncalibrated } from '../support/uncalibrated.ts';
 
 /** Which network measures, and under which name; that the network computes the right features is its own test. */
 let dir = '';
@@ -47,6 +48,7 @@ async function fetchFor(snapshotMetric: object): ReturnType<typeof fetchExtracto
     ...{ pretrained: null, history: [], epoch: 1, fingerprint: fakeFingerprint, fingerprintChanges: [] },
     images: { train: { negative: 1, positive: 1 }, validation: { negative: 1, positive: 1 } },
     weights: await putBlob(store, classifierWeights),
+    ...uncalibrated,
   };
   const cache = createBlobCache({ dir: join(workDir, 'cache'), maxBytes: 2 ** 20 });
   return await fetchExtractor(

@@ -19,6 +19,7 @@ import type { ObjectStore } from '../../lib/storage/object-store.ts';
 import { updatePointer } from '../../lib/storage/pointer.ts';
 import { recipe } from '../../bench/reference/integer-recipe.ts';
 import { fakeFingerprint } from '../support/fake-activities.ts';
+import { uncalibrated } from '../support/uncalibrated.ts';
 
 /** Weights in and out of the store: from a file to a training, from a finished study to Keras. */
 
@@ -106,6 +107,7 @@ describe('export of a trained classifier', () => {
       ...{ pretrained: null, history: [], epoch: 1, fingerprint: fakeFingerprint, fingerprintChanges: [] },
       images: { train: { negative: 1, positive: 1 }, validation: { negative: 1, positive: 1 } },
       weights: await putBlobFile(store, own),
+      ...uncalibrated,
     };
     const ref = await putManifest(store, manifest);
     await updatePointer(store, stepKey('s1', 'classifier/real'), () => ({ identity: '', manifest: ref }));

@@ -76,7 +76,7 @@ async function train(
     },
     context,
   );
-  return { ...inputs, weightsFile };
+  return { ...inputs, weightsFile, temperature: 1 };
 }
 
 /** AUC on phantoms that no training saw, by counting pairs. */

@@ -1,15 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineEvent, EngineProgress, LocalShard, TrainClassifierTask } from '../../../contract/engine.ts';
-import type { EpochRecord, PerClass } from '../../../contract/manifests.ts';
+import type { EpochRecord, PerClass, ValidationScore } from '../../../contract/manifests.ts';
 import { defaults } from '../../../contract/presets.ts';
 import type { ClassifierConfig } from '../../../contract/study.ts';
+import { probabilityOf } from '../../../lib/classifier/calibration.ts';
 import { createModel, initialValues } from '../../../lib/classifier/model.ts';
+import { loadClassifier } from '../../../lib/classifier/predict.ts';
 import { trainClassifier } from '../../../lib/classifier/train.ts';
 import { storedWeights } from '../../../lib/classifier/weight-file.ts';
 import { copyWeights, writeWeights } from '../../../lib/classifier/weights.ts';
+import { loadShardImages } from '../../../lib/dataset/shard.ts';
 import { loadEngine } from '../../../lib/engine/backend.ts';
 import { readTensorFile } from '../../../lib/engine/tensor-file.ts';
 import { tf } from '../../../lib/engine/tf.ts';
@@ -67,7 +70,9 @@ async function train(
       checkpointFile = event.checkpointFile;
       const { epoch, history, weightsEpoch, complete } = event;
       const weights = await bytesOf(event.weightsFile);
-      outcome = { epoch, history, weightsEpoch, complete, weights, checkpoint: await bytesOf(event.checkpointFile) };
+      const validation = event.validationFile === null ? null : await bytesOf(event.validationFile);
+      const checkpoint = await bytesOf(event.checkpointFile);
+      outcome = { epoch, history, weightsEpoch, complete, weights, validation, checkpoint };
     };
     const { context } = await recordInto(join(dir, `${name}-${i}`), settings, { stopWhen, take });
     await trainClassifier(task({ ...over, checkpointFile, untilEpoch }), context);
@@ -81,6 +86,32 @@ describe('trainClassifier', () => {
     expect(whole).toMatchObject({ epoch: 3, complete: true });
     const parts = [{ untilEpoch: 1 }, { untilEpoch: 3, stopAt: 20 }, { untilEpoch: 3, stopAt: 28 }, { untilEpoch: 3 }];
     expect(await train('cut', parts)).toEqual(whole);
+  });
+
+  it('hands over with the weights what exactly these say about the validation images, one epoch after the best too', async () => {
+    const images = (await loadShardImages([...sets.validation!.negative, ...sets.validation!.positive])).images;
+    const sides = images.map((_, i) => (i < images.length / 2 ? 'negative' : 'positive'));
+    const scoresOf = async (weightsFile: string, temperature: number): Promise<number[]> => {
+      const model = { config, inputSize: 75, channels: 1 as const, weightsFile, temperature };
+      const classifier = await loadClassifier({ model, settings, batchSize: config.batchSize });
+      const probabilities = classifier.probabilities(images);
+      classifier.dispose();
+      return probabilities;
+    };
+    // A rate at which losses go up and down: the best epoch is not always the last.
+    const { context, checkpoints } = await recordInto(join(dir, 'validation'), settings);
+    await trainClassifier(task({ config: { ...config, learningRate: 0.02 }, untilEpoch: 3 }), context);
+    const events = checkpoints.filter((event) => event.type === 'classifierCheckpoint');
+    expect(events).toHaveLength(3);
+    for (const { weightsFile, validationFile } of events) {
+      const lines = (await readFile(validationFile ?? '', 'utf8')).trimEnd().split('\n');
+      const scores = lines.map((line) => JSON.parse(line) as ValidationScore);
+      expect(scores.map(({ side }) => side)).toEqual(sides);
+      const of = (temperature: number): number[] => scores.map(({ logOdds }) => probabilityOf(logOdds, temperature));
+      expect(await scoresOf(weightsFile, 1)).toEqual(of(1));
+      expect(await scoresOf(weightsFile, 2.5)).toEqual(of(2.5));
+    }
+    await expect(scoresOf(events[0]?.weightsFile ?? '', 0)).rejects.toThrow('expects a positive temperature, got 0');
   });
 
   it('refuses the checkpoint of another training and leaves no tensor behind', async () => {

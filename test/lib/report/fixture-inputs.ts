@@ -126,6 +126,13 @@ function fakeClassifier(study: Study, variant: 'real' | 'synthetic', train: numb
     pretrained: null,
     images: { train: perClass(() => train), validation: perClass(() => Math.round(train / 5)) },
     weights: fakeBlob(`weights-${variant}`),
+    validation: fakeBlob(`validation-${variant}`),
+    calibration: {
+      temperature: 1.8,
+      note: null,
+      before: { brier: 0.1412, logLoss: 0.5311 },
+      after: { brier: 0.1307, logLoss: 0.4189 },
+    },
     history,
     epoch: 7,
     fingerprint,

@@ -24,6 +24,13 @@ describe('the section on the classifiers', () => {
     const headOnly = await pageOf({ weights: 'weights/x.h5', headEpochs: 14 });
     expect(headOnly).toContain('Only the head was trained, at a rate of 0.001');
   });
+  it('gives the temperature, and the errors on validation without and with it', async () => {
+    const page = await pageOf({});
+    expect(page).toMatch(/Temperature of its probabilities.*<td>1\.8<\/td>/);
+    expect(page).toMatch(/Brier score on validation.*<td>0\.141, 0\.131<\/td>/);
+    expect(page).toMatch(/Log loss on validation.*<td>0\.531, 0\.419<\/td>/);
+    expect(await pageOf({ calibration: 'none' })).toContain('<td>none, as the study file asks</td>');
+  });
   it('says nothing of phases where there was one', async () => {
     expect(await pageOf({})).not.toContain('The head was trained');
     expect(await pageOf({ weights: 'weights/x.h5', headEpochs: 0 })).not.toContain('The head was trained');

@@ -67,7 +67,8 @@ beforeAll(async () => {
   const model = createModel({ name: 'tasks-test', config: classifier, inputSize: 75, channels: 1 }, (spec) =>
     initialValues(spec, { seed: 1, stream: 'test' }),
   );
-  extractor = { config: classifier, inputSize: 75, channels: 1, weightsFile: join(workDir, 'classifier.safetensors') };
+  const weightsFile = join(workDir, 'classifier.safetensors');
+  extractor = { config: classifier, inputSize: 75, channels: 1, weightsFile, temperature: 1 };
   await writeWeights(extractor.weightsFile, model, copyWeights(model));
   model.dispose();
 });
