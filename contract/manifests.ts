@@ -212,6 +212,10 @@ export interface TickRecord {
   readonly r1Penalty: number;
   readonly pathLength: number;
   readonly plPenalty: number;
+  /** r_t: mean sign of D(real), near 1 where D knows its reals by heart; null in records from before it was measured. */
+  readonly rt: number | null;
+  /** Strength of the augmentation, 0 without. */
+  readonly augmentP: number;
 }
 
 export interface SyntheticSetManifest {

@@ -135,7 +135,7 @@ const refuseConfig = (input: unknown): string =>
 
 const architecture = z.enum(['orig', 'skip', 'resnet']);
 
-const generatorSchema = z.strictObject({
+const networkSchema = z.strictObject({
   config: z
     .enum(['e', 'f'], { error: ({ input }) => refuseConfig(input) })
     .describe('StyleGAN2 configuration; f doubles fmapBase and has r1Gamma 10 where e has 100. Default: e'),
@@ -184,6 +184,98 @@ const generatorSchema = z.strictObject({
     .tuple([z.int().min(1).max(32), z.int().min(1).max(32)])
     .describe('columns, rows of the image grids. Default: 8, 4'),
 });
+
+/** What changes images before D sees them; null takes the value that the description names. */
+const augmentationSchema = z.strictObject({
+  augment: z
+    .enum(['none', 'ada', 'diffaugment'])
+    .describe(
+      'what D sees of reals and fakes: the images; changed with a probability that follows over-fitting (Karras et al. 2020); all changed (Zhao et al. 2020). Default: none',
+    ),
+  augmentPipe: z
+    .enum(['ultrasound', 'bgc'])
+    .nullable()
+    .describe(
+      'changes of ada: those that leave depth and the sign of brightness alone, or the published ones. null takes ultrasound. Default: null',
+    ),
+  augmentP: z
+    .number()
+    .min(0)
+    .max(1)
+    .nullable()
+    .describe('fixed probability of each change of ada; null adapts it. Default: null'),
+  augmentPMax: z
+    .number()
+    .gt(0)
+    .max(1)
+    .nullable()
+    .describe(
+      'most that an adapted p becomes; fakes take on the changes when it is high; null takes 0.8. Default: null',
+    ),
+  adaTarget: z
+    .number()
+    .gt(-1)
+    .lt(1)
+    .nullable()
+    .describe('mean sign of D(real) that p is adapted to; null takes 0.6. Default: null'),
+  adaInterval: z
+    .int()
+    .min(1)
+    .max(10_000)
+    .nullable()
+    .describe('minibatches per adaptation of p; null takes 4. Default: null'),
+  adaKimg: z
+    .number()
+    .min(1)
+    .max(100_000)
+    .nullable()
+    .describe('thousands of images in which p can go from 0 to 1; null takes 500. Default: null'),
+  diffAugmentPolicy: z
+    .array(z.enum(['color', 'translation', 'cutout']))
+    .min(1)
+    .max(3)
+    .nullable()
+    .describe('changes of diffaugment; null takes all. Default: null'),
+});
+
+type NetworkConfig = z.output<typeof networkSchema>;
+export type AugmentationConfig = z.output<typeof augmentationSchema>;
+
+/** Fields that belong to the values of `augment` named. */
+const augmentationFields = [
+  ['augmentPipe', 'ada'],
+  ['augmentP', 'ada'],
+  ['augmentPMax', 'ada'],
+  ['adaTarget', 'ada'],
+  ['adaInterval', 'ada'],
+  ['adaKimg', 'ada'],
+  ['diffAugmentPolicy', 'diffaugment'],
+] as const satisfies readonly (readonly [keyof AugmentationConfig, AugmentationConfig['augment']])[];
+
+const adaptationFields = ['augmentPMax', 'adaTarget', 'adaInterval', 'adaKimg'] as const;
+
+/** A resolved generator without augmentation has none of its fields: its artefacts are those from before there were any. */
+const generatorSchema = z
+  .strictObject({ ...networkSchema.shape, ...augmentationSchema.shape })
+  .superRefine((g, ctx) => {
+    const issue = (field: keyof AugmentationConfig, message: string): void => {
+      ctx.addIssue({ code: 'custom', path: [field], message });
+    };
+    for (const [field, owner] of augmentationFields)
+      if (g[field] !== null && g.augment !== owner)
+        issue(field, `belongs to augment "${owner}", found "${g.augment}"; leave it out, or set augment`);
+    if (g.augmentP !== null)
+      for (const field of adaptationFields)
+        if (g[field] !== null) issue(field, `adapts p, which augmentP fixes at ${g.augmentP}; leave out one of them`);
+    if (g.diffAugmentPolicy !== null && new Set(g.diffAugmentPolicy).size < g.diffAugmentPolicy.length)
+      issue('diffAugmentPolicy', `expected each change once, found ${g.diffAugmentPolicy.join(', ')}`);
+  })
+  .transform((g): NetworkConfig & Partial<AugmentationConfig> => {
+    if (g.augment !== 'none') return g;
+    const { augment, augmentPipe, augmentP, augmentPMax, adaTarget, adaInterval, adaKimg, diffAugmentPolicy, ...rest } =
+      g;
+    return rest;
+  });
 
 const snapshotMetricSchema = z.strictObject({
   extractor: z

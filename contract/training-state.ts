@@ -49,6 +49,8 @@ export const generatorStateSchema = z.strictObject({
       r1Penalty: z.number(),
       pathLength: z.number(),
       plPenalty: z.number(),
+      rt: z.number().nullable().default(null), // missing in records of earlier releases
+      augmentP: z.number().default(0),
     }),
   ),
 });

@@ -197,3 +197,30 @@ export function minibatchStddev(x: tf.Tensor4D, groupSize = 4): tf.Tensor4D {
 export function softplus<T extends tf.Tensor>(x: T): T {
   return tf.softplus(x);
 }
+
+/** Rows of x [R, C] by number, int32 [Q]: [Q, C]. A row may be taken often; its gradient adds up (`addRows`). */
+export function gatherRows(x: tf.Tensor2D, rows: tf.Tensor1D): tf.Tensor2D {
+  const op = tf.customGrad((input, save) => {
+    const table = input as tf.Tensor2D; // the argument of op() below
+    (save as tf.GradSaveFunc)([rows]); // the second argument of customGrad's function, always
+    return {
+      // GatherV2 of the native backend reads its indices in JavaScript; GatherNd does not.
+      value: tf.gatherND(table, tf.reshape(rows, [rows.shape[0], 1])),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) =>
+        addRows(dy as tf.Tensor2D, saved[0] as tf.Tensor1D, table.shape[0]), // of the value's shape; the one saved above
+    };
+  });
+  return op(x) as tf.Tensor2D; // rows of a matrix
+}
+
+/** The transpose of `gatherRows`: a matrix of `count` rows, row r the sum of all rows q of y [Q, C] with rows[q] = r. */
+function addRows(y: tf.Tensor2D, rows: tf.Tensor1D, count: number): tf.Tensor2D {
+  const op = tf.customGrad((input, save) => {
+    (save as tf.GradSaveFunc)([rows]); // as above
+    return {
+      value: tf.unsortedSegmentSum(input as tf.Tensor2D, rows, count), // the argument of op() below
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => gatherRows(dy as tf.Tensor2D, saved[0] as tf.Tensor1D), // as above
+    };
+  });
+  return op(y) as tf.Tensor2D; // rows of a matrix
+}

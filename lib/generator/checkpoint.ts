@@ -4,6 +4,7 @@ import type { TrainGeneratorTask } from '../../contract/engine.ts';
 import { assignTensors, readTensorFile, writeTensorFile } from '../engine/tensor-file.ts';
 import type { tf } from '../engine/tf.ts';
 import { WeightsError } from '../errors.ts';
+import type { Adaptation } from './adaptation.ts';
 import type { TrainingState } from './state.ts';
 
 /**
@@ -25,6 +26,8 @@ export interface TickSums {
 export interface TrainingPosition {
   readonly nimg: number;
   readonly tick: TickSums;
+  /** Null where D sees the images themselves. */
+  readonly adaptation: Adaptation | null;
 }
 
 /** Hash of what must not change between segments; a training may be extended and cut otherwise. */
@@ -46,6 +49,7 @@ export async function saveCheckpoint(
     training: hash,
     nimg: String(position.nimg),
     tick: canonicalJson(position.tick),
+    ...(position.adaptation && { adaptation: canonicalJson(position.adaptation) }),
   });
 }
 
@@ -62,7 +66,12 @@ function parsePosition(file: string, metadata: Readonly<Record<string, string>>)
   const tick = metadata['tick'];
   if (!Number.isInteger(nimg) || nimg < 0 || tick === undefined)
     throw new WeightsError(`${file} does not say how far its training was; use an earlier checkpoint`);
-  return { nimg, tick: JSON.parse(tick) as TickSums }; // written by saveCheckpoint
+  const adaptation = metadata['adaptation'];
+  return {
+    nimg,
+    tick: JSON.parse(tick) as TickSums, // written by saveCheckpoint
+    adaptation: adaptation === undefined ? null : (JSON.parse(adaptation) as Adaptation), // as above
+  };
 }
 
 /**

@@ -18,15 +18,24 @@ export interface IterationContext {
   readonly stream: string;
 }
 
+/** Values of one iteration; the lazy regularisers are absent from most. */
+export type IterationValues = Readonly<Partial<Record<TickMetric, number>> & { rt: number }>;
+
 const none: Float32Array = new Float32Array(0);
 
 /** The rounds of one phase: a minibatch of masks and reals cut into passes, a seed per pass. */
 function roundsOf(
   context: IterationContext,
-  phase: { readonly name: string; readonly nimg: number; readonly images: number; readonly reals: Float32Array },
+  phase: {
+    readonly name: string;
+    readonly nimg: number;
+    readonly images: number;
+    readonly reals: Float32Array;
+    readonly augmentP: number;
+  },
 ): Round[] {
   const { steps, config, shape, seed, stream } = context;
-  const { name, nimg, images, reals } = phase;
+  const { name, nimg, images, reals, augmentP } = phase;
   const styles = styleCount(shape);
   const mask = mixingMask({
     images: images * steps.rounds,
@@ -42,6 +51,7 @@ function roundsOf(
     seed: seedPair(seed, `${stream}/${name}`, nimg + i * images),
     mix: mask.subarray(i * images * styles, (i + 1) * images * styles),
     reals: reals.subarray(i * realsPerRound, (i + 1) * realsPerRound),
+    augmentP,
   }));
 }
 
@@ -52,13 +62,13 @@ export function emaBeta(config: GeneratorConfig, nimg: number): number {
   return ramped === 0 ? 0 : 0.5 ** (config.batchSize / ramped);
 }
 
-/** Runs the iteration that shows reals `nimg` to `nimg + batchSize`; returns what it measured. */
-export function runIteration(context: IterationContext, nimg: number): Partial<Record<TickMetric, number>> {
+/** Runs the iteration that shows reals `nimg` to `nimg + batchSize`, augmented with strength `augmentP`; returns what it measured. */
+export function runIteration(context: IterationContext, nimg: number, augmentP: number): IterationValues {
   const { steps, config } = context;
   const iteration = nimg / config.batchSize;
   const due = (interval: number): boolean => iteration % interval === 0;
   const phase = (name: string, images: number, reals: Float32Array = none): Round[] =>
-    roundsOf(context, { name, nimg, images, reals });
+    roundsOf(context, { name, nimg, images, reals, augmentP });
 
   const g = steps.gMain(phase('gMain', steps.mainImages));
   const path =
@@ -72,6 +82,8 @@ export function runIteration(context: IterationContext, nimg: number): Partial<R
     lossD: d.loss,
     scoresReal: d.scoresReal,
     scoresFake: d.scoresFake,
+    rt: d.rt,
+    augmentP,
     ...(r1 && { r1Penalty: r1.penalty }),
     ...(path && { pathLength: path.length, plPenalty: path.penalty }),
   };

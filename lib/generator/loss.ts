@@ -1,6 +1,7 @@
 import { tf } from '../engine/tf.ts';
 import { softplus } from '../engine/ops.ts';
 import { randomNormal } from '../engine/random-ops.ts';
+import type { Augment } from './augment.ts';
 import { noiseSizes, styleCount, type NetworkShape } from './architecture.ts';
 import { discriminator, mapping, synthesis, type Weights } from './network.ts';
 
@@ -77,14 +78,18 @@ export function movedAverageW(wAvg: tf.Tensor1D, w: tf.Tensor2D, beta: number): 
   return tf.add(mean, tf.mul(tf.sub(wAvg, mean), beta));
 }
 
-/** G: softplus(-D(G(z))), non-saturating logistic. Also the scores it saw, [N, 1]. */
+/** D sees the images themselves. */
+const unchanged: Augment = (images) => images;
+
+/** G: softplus(-D(G(z))), non-saturating logistic; `augment` stands between the networks. */
 export function gLogisticNonSaturating(
   networks: { readonly g: Weights; readonly d: Weights; readonly shape: NetworkShape },
   draws: LatentDraws,
+  augment: Augment = unchanged,
 ): { readonly loss: tf.Scalar; readonly w: tf.Tensor2D } {
   const { g, d, shape } = networks;
   const { w, ws } = trainingStyles(g, shape, draws);
-  const scores = discriminator(d, shape, synthesis(g, shape, { ws, noise: draws.noise }), draws.labels);
+  const scores = discriminator(d, shape, augment(synthesis(g, shape, { ws, noise: draws.noise })), draws.labels);
   return { loss: tf.mean<tf.Scalar>(softplus(tf.neg(scores))), w };
 }
 
@@ -118,24 +123,34 @@ function scoreBoth(
   return { real, fake };
 }
 
-/** D: softplus(D(fake)) + softplus(-D(real)). */
+/** D: softplus(D(fake)) + softplus(-D(real)), of images as D sees them. Also r_t, the mean sign of D(real). */
 export function dLogistic(
   networks: { readonly d: Weights; readonly shape: NetworkShape },
   images: Judged,
-): { readonly loss: tf.Scalar; readonly scoresReal: tf.Scalar; readonly scoresFake: tf.Scalar } {
+): Readonly<Record<'loss' | 'scoresReal' | 'scoresFake' | 'rt', tf.Scalar>> {
   const { real, fake } = scoreBoth(networks, images);
   const loss = tf.add<tf.Scalar>(tf.mean<tf.Scalar>(softplus(fake)), tf.mean<tf.Scalar>(softplus(tf.neg(real))));
-  return { loss, scoresReal: tf.mean<tf.Scalar>(real), scoresFake: tf.mean<tf.Scalar>(fake) };
+  const rt = tf.mean<tf.Scalar>(tf.sign(real));
+  return { loss, scoresReal: tf.mean<tf.Scalar>(real), scoresFake: tf.mean<tf.Scalar>(fake), rt };
 }
 
-/** R1: gamma / 2 times the squared norm of d sum(D(real)) / d real, per image; mean over the pass. */
+/**
+ * R1: gamma / 2 times the squared norm of d sum(D(augment(real))) / d real, per image; mean over the pass. The slope is that
+ * in the reals themselves, through the augmentation (stylegan2.md 3.5).
+ */
 export function dR1(
   networks: { readonly d: Weights; readonly shape: NetworkShape },
-  options: { readonly reals: tf.Tensor4D; readonly labels?: tf.Tensor2D; readonly gamma: number },
+  options: {
+    readonly reals: tf.Tensor4D;
+    readonly labels?: tf.Tensor2D;
+    readonly gamma: number;
+    readonly augment?: Augment;
+  },
 ): tf.Scalar {
   const { d, shape } = networks;
-  const { reals, labels, gamma } = options;
-  const score = (images: tf.Tensor): tf.Scalar => tf.sum(discriminator(d, shape, images as tf.Tensor4D, labels)); // reals again
+  const { reals, labels, gamma, augment = unchanged } = options;
+  const score = (images: tf.Tensor): tf.Scalar =>
+    tf.sum(discriminator(d, shape, augment(images as tf.Tensor4D), labels)); // reals again
   return tf.mul<tf.Scalar>(tf.mean(tf.sum(tf.square(tf.grad(score)(reals)), [1, 2, 3])), gamma / 2);
 }
 

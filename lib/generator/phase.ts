@@ -17,6 +17,8 @@ export interface Round {
   readonly mix: Float32Array;
   /** [images, R, R, C] in [-1, 1]. */
   readonly reals: Float32Array;
+  /** Probability of each change of adaptive augmentation. Default: 0 */
+  readonly augmentP?: number;
 }
 
 export interface PhaseInputs {
@@ -24,6 +26,8 @@ export interface PhaseInputs {
   readonly seed: tf.Tensor1D;
   readonly mix: tf.Tensor2D;
   readonly reals: tf.Tensor4D;
+  /** Scalar. */
+  readonly augmentP: tf.Scalar;
 }
 
 /** What a phase computes inside the gradient. */
@@ -110,6 +114,7 @@ function upload(round: Round, inputs: InputShapes): Record<string, tf.Tensor> {
   if (inputs.seed !== undefined) tensors['seed'] = tf.tensor1d([...round.seed], 'int32');
   if (inputs.mix !== undefined) tensors['mix'] = tf.tensor(round.mix, [...inputs.mix], 'float32');
   if (inputs.reals !== undefined) tensors['reals'] = tf.tensor(round.reals, [...inputs.reals], 'float32');
+  if (inputs.augmentP !== undefined) tensors['augmentP'] = tf.scalar(round.augmentP ?? 0);
   return tensors;
 }
 
@@ -135,7 +140,7 @@ export function createPhase(options: {
   });
   // Without sums: the Adam step's rate. With sums: 0 in the first round, so that they start anew, then 1.
   const control = sums.size === 0 ? 'learningRate' : 'keep';
-  const { seed, mix, reals } = options.inputs;
+  const { seed, mix, reals, augmentP } = options.inputs;
   const step = compileStep({
     name,
     settings,
@@ -144,6 +149,7 @@ export function createPhase(options: {
       ...(seed && { seed: { shape: seed, dtype: 'int32' as const } }),
       ...(mix && { mix: float(mix) }),
       ...(reals && { reals: float(reals) }),
+      ...(augmentP && { augmentP: float(augmentP) }),
       [control]: float([]),
     },
     step: (inputs) => {

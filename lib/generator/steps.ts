@@ -3,6 +3,7 @@ import type { GeneratorConfig } from '../../contract/study.ts';
 import { compileStep } from '../engine/compile.ts';
 import { tf } from '../engine/tf.ts';
 import { styleCount } from './architecture.ts';
+import { augmentationOf, type Augment, type Augmentation } from './augment.ts';
 import {
   dLogistic,
   dR1,
@@ -14,7 +15,14 @@ import {
   trainingStyles,
 } from './loss.ts';
 import { synthesis } from './network.ts';
-import { createPhase, createTrainedNetwork, type Phase, type Round, type TrainedNetwork } from './phase.ts';
+import {
+  createPhase,
+  createTrainedNetwork,
+  type Phase,
+  type PhaseInputs,
+  type Round,
+  type TrainedNetwork,
+} from './phase.ts';
 import { lazyCorrection, type TrainingState } from './state.ts';
 
 /** The phases of one iteration (stylegan2.md 3.3), compiled: two losses, two regularisers, the moving average of G. */
@@ -25,7 +33,7 @@ export interface TrainingSteps {
   readonly pathImages: number;
   gMain(rounds: readonly Round[]): { readonly loss: number };
   gPathLength(rounds: readonly Round[]): { readonly penalty: number; readonly length: number };
-  dMain(rounds: readonly Round[]): { readonly loss: number; readonly scoresReal: number; readonly scoresFake: number };
+  dMain(rounds: readonly Round[]): Readonly<Record<'loss' | 'scoresReal' | 'scoresFake' | 'rt', number>>;
   dR1(rounds: readonly Round[]): { readonly penalty: number };
   /** Gs <- G + beta (Gs - G). */
   ema(beta: number): void;
@@ -47,6 +55,20 @@ interface StepContext {
   readonly rounds: number;
   readonly mainImages: number;
   readonly pathImages: number;
+  /** Null where D sees the images themselves. */
+  readonly augmentation: Augmentation | null;
+}
+
+/** What augmentation adds to the inputs of a phase whose images D sees. */
+function augmentationInputs({ augmentation }: StepContext): { readonly augmentP?: readonly number[] } {
+  return augmentation?.adaptive === true ? { augmentP: [] } : {};
+}
+
+/** The changes of the reals or fakes of one pass. */
+function drawAugment(context: StepContext, of: 'reals' | 'fakes', inputs: PhaseInputs): Augment {
+  const { augmentation, mainImages } = context;
+  if (augmentation === null) return (images) => images;
+  return augmentation.draw({ of, images: mainImages, seed: inputs.seed, p: inputs.augmentP });
 }
 
 /** wAvg after a pass of `images` styles: it moves on every evaluation of G in training. */
@@ -63,11 +85,12 @@ function createGeneratorPhases(context: StepContext, network: TrainedNetwork): {
   const main = createPhase({
     ...common,
     name: 'gMain',
-    inputs: { seed: [2], mix: [mainImages, styleCount(shape)] },
-    compute: ({ seed, mix }) => {
-      const draws = drawLatents(shape, { count: mainImages, seed, mix });
+    inputs: { seed: [2], mix: [mainImages, styleCount(shape)], ...augmentationInputs(context) },
+    compute: (inputs) => {
+      const draws = drawLatents(shape, { count: mainImages, seed: inputs.seed, mix: inputs.mix });
+      const augment = drawAugment(context, 'fakes', inputs);
       return () => {
-        const { loss, w } = gLogisticNonSaturating({ g, d, shape }, draws);
+        const { loss, w } = gLogisticNonSaturating({ g, d, shape }, draws, augment);
         return { loss, metrics: { loss }, assign: [movingStyle(state, w)] };
       };
     },
@@ -105,13 +128,14 @@ function createDiscriminatorPhases(context: StepContext, network: TrainedNetwork
   const main = createPhase({
     ...common,
     name: 'dMain',
-    inputs: { seed: [2], mix: [mainImages, styleCount(shape)], reals },
+    inputs: { seed: [2], mix: [mainImages, styleCount(shape)], reals, ...augmentationInputs(context) },
     compute: (inputs) => {
       const draws = drawLatents(shape, { count: mainImages, seed: inputs.seed, mix: inputs.mix });
       const { w, ws } = trainingStyles(g, shape, draws);
-      const fakes = synthesis(g, shape, { ws, noise: draws.noise });
+      const fakes = drawAugment(context, 'fakes', inputs)(synthesis(g, shape, { ws, noise: draws.noise }));
+      const seen = drawAugment(context, 'reals', inputs)(inputs.reals);
       return () => {
-        const { loss, ...scores } = dLogistic({ d, shape }, { reals: inputs.reals, fakes });
+        const { loss, ...scores } = dLogistic({ d, shape }, { reals: seen, fakes });
         return { loss, metrics: { loss, ...scores }, assign: [movingStyle(state, w)] };
       };
     },
@@ -120,10 +144,13 @@ function createDiscriminatorPhases(context: StepContext, network: TrainedNetwork
   const r1 = createPhase({
     ...common,
     name: 'dR1',
-    inputs: { reals },
-    compute: (inputs) => () => {
-      const penalty = dR1({ d, shape }, { reals: inputs.reals, gamma });
-      return { loss: tf.mul(penalty, config.dRegInterval), metrics: { penalty }, assign: [] };
+    inputs: { ...(context.augmentation && { seed: [2] }), reals, ...augmentationInputs(context) },
+    compute: (inputs) => {
+      const augment = drawAugment(context, 'reals', inputs);
+      return () => {
+        const penalty = dR1({ d, shape }, { reals: inputs.reals, gamma, augment });
+        return { loss: tf.mul(penalty, config.dRegInterval), metrics: { penalty }, assign: [] };
+      };
     },
   });
   return { main, r1 };
@@ -167,7 +194,8 @@ export function createTrainingSteps(options: {
   const mainImages = Math.min(config.microBatchSize, config.batchSize);
   const rounds = config.batchSize / mainImages;
   const pathImages = Math.floor(mainImages / 2); // path batch shrink 2
-  const context = { ...options, rounds, mainImages, pathImages };
+  const augmentation = augmentationOf(config, state.shape);
+  const context = { ...options, rounds, mainImages, pathImages, augmentation };
   const networkOf = (name: 'G' | 'D'): TrainedNetwork => {
     const [weights, adam, interval] =
       name === 'G' ? [state.g, state.adamG, config.gRegInterval] : [state.d, state.adamD, config.dRegInterval];

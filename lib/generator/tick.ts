@@ -13,6 +13,8 @@ const metrics = [
   'r1Penalty',
   'pathLength',
   'plPenalty',
+  'rt',
+  'augmentP',
 ] as const satisfies readonly TickMetric[];
 
 export const emptyTick: TickSums = { sums: {}, last: {} };

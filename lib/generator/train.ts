@@ -10,6 +10,7 @@ import { DivergedError } from '../errors.ts';
 import type { RawImage } from '../image/raw-image.ts';
 import { encodeEventFile } from '../tensorboard/event-file.ts';
 import { discriminatorVariables, generatorVariables, networkShapeOf, parameterCount } from './architecture.ts';
+import { adapted, firstAdaptation } from './adaptation.ts';
 import { loadCheckpoint, saveCheckpoint, saveSnapshot, trainingHash, type TrainingPosition } from './checkpoint.ts';
 import { checkReals, createRealBatches } from './data.ts';
 import { fakesGrid, realsGrid } from './grids.ts';
@@ -54,6 +55,8 @@ function tickEvent(record: TickRecord): TrainingEvent {
       'Loss/gradient_penalty': record.r1Penalty,
       'Loss/pl_lengths': record.pathLength,
       'Loss/pl_penalty': record.plPenalty,
+      ...(record.rt !== null && { 'Loss/signs/real': record.rt }),
+      'Progress/augment': record.augmentP,
     },
   };
 }
@@ -117,20 +120,21 @@ async function iterate(training: Training, start: TrainingPosition): Promise<num
   const { task, context, iteration, tickNimg, snapshots } = training;
   const { untilNimg, config } = task;
   const pending: Pending = { ticks: [], events: [] };
-  let { nimg, tick } = start;
+  let { nimg, tick, adaptation } = start;
   if (task.checkpointFile === null) await commit(training, start, { pending, complete: true });
   let committed = nimg;
   while (nimg < untilNimg) {
     // TensorFlow calls block: this is where messages, and with them the abort signal, get through.
     await setImmediate();
     if (context.signal.aborted) {
-      if (nimg > committed) await commit(training, { nimg, tick }, { pending, complete: false });
+      if (nimg > committed) await commit(training, { nimg, tick, adaptation }, { pending, complete: false });
       return nimg;
     }
-    const values = runIteration(iteration, nimg);
+    const values = runIteration(iteration, nimg, adaptation?.p ?? 0);
     nimg += config.batchSize;
     checkFinite(values, nimg);
     tick = addToTick(tick, values);
+    adaptation &&= adapted(adaptation, values.rt, config);
     if (nimg % tickNimg === 0 || nimg >= untilNimg) {
       const { record, next } = endTick(tick, { nimg, tickNimg });
       tick = next;
@@ -139,7 +143,7 @@ async function iterate(training: Training, start: TrainingPosition): Promise<num
     }
     await context.emit({ type: 'progress', phase: 'train', done: nimg, total: untilNimg });
     if (snapshots.has(nimg) || nimg >= untilNimg) {
-      await commit(training, { nimg, tick }, { pending, complete: true });
+      await commit(training, { nimg, tick, adaptation }, { pending, complete: true });
       committed = nimg;
     }
   }
@@ -205,7 +209,7 @@ export async function trainGenerator(task: TrainGeneratorTask, context: EngineCo
     const { checkpointFile } = task;
     const start =
       checkpointFile === null
-        ? { nimg: 0, tick: emptyTick }
+        ? { nimg: 0, tick: emptyTick, adaptation: firstAdaptation(config) }
         : await loadCheckpoint(checkpointFile, { state: training.state, hash: training.hash });
     await context.emit({ type: 'progress', phase: 'trace', done: start.nimg, total: untilNimg });
     const nimg = await iterate(training, start);

@@ -79,6 +79,24 @@ describe('resolveStudyFile', () => {
     expect(a).toEqual(b);
   });
 
+  it('gives a generator without augmentation none of its fields: its identity is from before there were any', () => {
+    const plain = resolveStudyFile(minimal);
+    expect(Object.keys(plain.generator).filter((key) => /^(augment|ada|diffAugment)/.test(key))).toEqual([]);
+    expect(resolveStudyFile({ ...minimal, generator: { augment: 'none' } })).toEqual(plain);
+    const presets = ['sound', 'nakata', 'demo'].map((preset) => ({
+      ...minimal,
+      preset,
+      classifier: { freeze: 'none' },
+    }));
+    for (const file of presets) expect('augment' in resolveStudyFile(file).generator).toBe(false);
+  });
+  it('keeps the settings of augmentation that a file asks for', () => {
+    const { generator } = resolveStudyFile({ ...minimal, generator: { augment: 'ada', adaTarget: 0.5 } });
+    expect(generator).toMatchObject({ augment: 'ada', adaTarget: 0.5, augmentPipe: null, augmentP: null });
+    const file = { ...minimal, generator: { augment: 'diffaugment', diffAugmentPolicy: ['cutout'] } };
+    expect(resolveStudyFile(file).generator).toMatchObject({ augment: 'diffaugment', diffAugmentPolicy: ['cutout'] });
+  });
+
   const refused: Record<string, [unknown, string]> = {
     null: [null, ''],
     'an array': [[minimal], ''],
@@ -106,6 +124,25 @@ describe('resolveStudyFile', () => {
     'an unknown configuration': [{ ...minimal, generator: { config: 'g' } }, 'generator.config'],
     'an unknown architecture of G': [{ ...minimal, generator: { gArchitecture: 'unet' } }, 'generator.gArchitecture'],
     'an unknown architecture of D': [{ ...minimal, generator: { dArchitecture: 'unet' } }, 'generator.dArchitecture'],
+    'an unknown augmentation': [{ ...minimal, generator: { augment: 'apa' } }, 'generator.augment'],
+    'a pipe without augmentation': [{ ...minimal, generator: { augmentPipe: 'bgc' } }, 'generator.augmentPipe'],
+    'a target with diffaugment': [
+      { ...minimal, generator: { augment: 'diffaugment', adaTarget: 0.6 } },
+      'generator.adaTarget',
+    ],
+    'a policy with ada': [
+      { ...minimal, generator: { augment: 'ada', diffAugmentPolicy: ['cutout'] } },
+      'generator.diffAugmentPolicy',
+    ],
+    'a policy that names a change twice': [
+      { ...minimal, generator: { augment: 'diffaugment', diffAugmentPolicy: ['cutout', 'cutout'] } },
+      'generator.diffAugmentPolicy',
+    ],
+    'a p that is fixed and adapted': [
+      { ...minimal, generator: { augment: 'ada', augmentP: 0.2, adaKimg: 100 } },
+      'generator.adaKimg',
+    ],
+    'a p above 1': [{ ...minimal, generator: { augment: 'ada', augmentP: 1.2 } }, 'generator.augmentP'],
     'a budget below one minibatch': [{ ...minimal, generator: { totalKimg: 0.01 } }, 'generator.totalKimg'],
     'a budget in words': [{ ...minimal, generator: { totalKimg: '10' } }, 'generator.totalKimg'],
     'segments that cut a snapshot interval': [

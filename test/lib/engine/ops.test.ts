@@ -186,3 +186,18 @@ it('leaves no tensor behind', () => {
   step();
   expect(tf.memory().numTensors).toBe(before);
 });
+
+describe('gatherRows', () => {
+  const table = (): tf.Tensor2D => tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);
+  const rows = (): tf.Tensor1D => tf.tensor1d([2, 0, 2, 2], 'int32');
+  it('takes rows by number, and adds up the gradient of those taken often', () => {
+    expect([...ops.gatherRows(table(), rows()).dataSync()]).toEqual([5, 6, 1, 2, 5, 6, 5, 6]);
+    const dy = tf.tensor2d([1, 2, 3, 4, 10, 20, 100, 200], [4, 2]);
+    const gradient = tf.grad((x) => ops.gatherRows(x as tf.Tensor2D, rows()))(table(), dy);
+    expect([...gradient.dataSync()]).toEqual([3, 4, 0, 0, 111, 222]);
+  });
+  it('may be differentiated twice', () => {
+    const taken = (x: tf.Tensor): tf.Tensor => ops.gatherRows(x as tf.Tensor2D, rows());
+    expect(directionalError(gradientPenalty(taken), [uniform([3, 2], 'x')])).toBeLessThan(0.01);
+  });
+});

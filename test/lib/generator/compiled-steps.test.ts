@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { EngineSettings } from '../../../contract/engine.ts';
+import type { GeneratorConfig } from '../../../contract/study.ts';
 import { loadEngine } from '../../../lib/engine/backend.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { networkShapeOf } from '../../../lib/generator/architecture.ts';
@@ -20,12 +21,13 @@ function rounds(images: number, count: number, step: number): Round[] {
     seed: [step * 7 + round, 11],
     mix: Float32Array.from({ length: images * styles }, (_unused, i) => (i % styles >= 3 ? 1 : 0)),
     reals: normals(images * image.resolution ** 2, createRng(5, `reals/${step}/${round}`)),
+    augmentP: 0.6,
   }));
 }
 
 /** Every phase `times` times; returns all state and what the phases reported. */
-function train(settings: EngineSettings, microBatchSize: number, times = 2) {
-  const config = { ...smallConfig, microBatchSize };
+function train(settings: EngineSettings, change: Partial<GeneratorConfig>, times = 2) {
+  const config = { ...smallConfig, ...change };
   const state = createTrainingState({ shape, config, seed: 1, stream: 'test' });
   const steps = createTrainingSteps({ state, config, settings });
   const reported: number[] = [];
@@ -60,28 +62,34 @@ function distance(a: ReadonlyMap<string, Float32Array>, b: ReadonlyMap<string, F
   return Math.sqrt(difference / norm);
 }
 
-describe.each([4, 8])('phases in passes of %i of 8 images', (microBatchSize) => {
+describe.each<[string, Partial<GeneratorConfig>]>([
+  ['in two passes of 4 images', { microBatchSize: 4 }],
+  ['in one pass of 8 images', { microBatchSize: 8 }],
+  ['with the ultrasound pipe', { augment: 'ada' }],
+  ['with the published pipe', { augment: 'ada', augmentPipe: 'bgc' }],
+  ['with diffaugment', { augment: 'diffaugment' }],
+])('phases %s', (_, change) => {
   it('give recorded what they give op by op', () => {
-    const eager = train({ execution: 'eager', precision: 'fp32' }, microBatchSize);
-    const recorded = train({ execution: 'function', precision: 'fp32' }, microBatchSize);
+    const eager = train({ execution: 'eager', precision: 'fp32' }, change);
+    const recorded = train({ execution: 'function', precision: 'fp32' }, change);
     recorded.reported.forEach((value, i) => expect(value).toBeCloseTo(eager.reported[i]!, 4));
     expect(distance(eager.values, recorded.values)).toBeLessThan(1e-5);
   });
   it('give the same bytes in every recording', () => {
-    const runs = [0, 1].map(() => train({ execution: 'function', precision: 'fp32' }, microBatchSize));
+    const runs = [0, 1].map(() => train({ execution: 'function', precision: 'fp32' }, change));
     expect(distance(runs[0]!.values, runs[1]!.values)).toBe(0);
     expect(runs[0]!.reported).toEqual(runs[1]!.reported);
   });
   it('come near in bf16, and are bytewise repeatable', () => {
-    const full = train({ execution: 'function', precision: 'fp32' }, microBatchSize);
-    const runs = [0, 1].map(() => train({ execution: 'function', precision: 'bf16' }, microBatchSize));
+    const full = train({ execution: 'function', precision: 'fp32' }, change);
+    const runs = [0, 1].map(() => train({ execution: 'function', precision: 'bf16' }, change));
     const apart = distance(full.values, runs[0]!.values);
     expect(apart).toBeGreaterThan(0);
     expect(apart).toBeLessThan(0.05);
     expect(distance(runs[0]!.values, runs[1]!.values)).toBe(0);
   });
   it('leave no tensor behind', () => {
-    const { counts } = train({ execution: 'function', precision: 'fp32' }, microBatchSize, 4);
+    const { counts } = train({ execution: 'function', precision: 'fp32' }, change, 4);
     expect(counts[3]).toBe(counts[1]);
   });
 });

@@ -9,7 +9,9 @@ import type {
   LocalShard,
   TrainGeneratorTask,
 } from '../../../contract/engine.ts';
+import type { TickRecord } from '../../../contract/manifests.ts';
 import { defaults } from '../../../contract/presets.ts';
+import type { GeneratorConfig } from '../../../contract/study.ts';
 import { loadEngine } from '../../../lib/engine/backend.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { trainGenerator } from '../../../lib/generator/train.ts';
@@ -42,7 +44,7 @@ const task = (over: Partial<TrainGeneratorTask>): TrainGeneratorTask => ({
 interface Outcome {
   readonly last: string;
   readonly snapshots: readonly { readonly nimg: number; readonly weights: string; readonly grid: string }[];
-  readonly ticks: readonly object[];
+  readonly ticks: readonly TickRecord[];
 }
 
 interface Part {
@@ -51,9 +53,14 @@ interface Part {
 }
 
 /** Runs one training in parts, each in a fresh set of networks that starts from the checkpoint of the part before. */
-async function train(name: string, settings: EngineSettings, parts: readonly Part[]): Promise<Outcome> {
+async function train(
+  name: string,
+  settings: EngineSettings,
+  parts: readonly Part[],
+  change: Partial<GeneratorConfig> = {},
+): Promise<Outcome> {
   const snapshots: Outcome['snapshots'][number][] = [];
-  const ticks: object[] = [];
+  const ticks: TickRecord[] = [];
   let checkpointFile: string | null = null;
   for (const [i, { untilNimg, stopAt = Infinity }] of parts.entries()) {
     const stopWhen = ({ phase, done }: EngineProgress): boolean => phase === 'train' && done >= stopAt;
@@ -66,7 +73,7 @@ async function train(name: string, settings: EngineSettings, parts: readonly Par
       snapshots.push({ nimg: event.nimg, weights: await bytesOf(weightsFile), grid: await bytesOf(gridFile) });
     };
     const { context } = await recordInto(join(dir, `${name}-${i}`), settings, { stopWhen, take });
-    await trainGenerator(task({ checkpointFile, untilNimg }), context);
+    await trainGenerator(task({ checkpointFile, untilNimg, config: { ...smallConfig, ...change } }), context);
   }
   return { last: await bytesOf(checkpointFile ?? ''), snapshots, ticks };
 }
@@ -103,6 +110,54 @@ describe('trainGenerator', () => {
   });
 
   const settings = { precision: 'fp32', execution: 'function' } as const;
+
+  /** p moves every 3 minibatches, so that the parts below end within an interval; D at first gives every real the same sign. */
+  const ada = { augment: 'ada', adaInterval: 3, adaKimg: 1, adaTarget: -0.9 } as const;
+
+  it('with adaptive augmentation ends in the same bytes when stopped within an interval and resumed', async () => {
+    const whole = await train('ada-whole', settings, [{ untilNimg: 128 }], ada);
+    const parts = [{ untilNimg: 128, stopAt: 40 }, { untilNimg: 128, stopAt: 104 }, { untilNimg: 128 }];
+    expect(await train('ada-cut', settings, parts, ada)).toEqual(whole);
+    expect(whole.ticks.at(-1)!.augmentP).toBeGreaterThan(0);
+  });
+
+  it('records r_t, and p where there is one; p follows r_t to either side of its target', async () => {
+    const untilNimg = 96;
+    const plain = await train('plain', settings, [{ untilNimg }]);
+    for (const { rt, augmentP } of plain.ticks) {
+      expect(Math.abs(rt!)).toBeLessThanOrEqual(1);
+      expect(augmentP).toBe(0);
+    }
+    const up = await train('up', settings, [{ untilNimg }], { ...ada, adaTarget: -0.99, augmentPMax: 1 });
+    const down = await train('down', settings, [{ untilNimg }], { ...ada, adaTarget: 0.99 });
+    const fixed = await train('fixed', settings, [{ untilNimg }], { augment: 'ada', augmentP: 0.25 });
+    expect(up.ticks.at(-1)!.augmentP).toBeGreaterThan(up.ticks[0]!.augmentP);
+    expect(down.ticks.map(({ augmentP }) => augmentP)).toEqual([0, 0, 0]);
+    expect(fixed.ticks.map(({ augmentP }) => augmentP)).toEqual([0.25, 0.25, 0.25]);
+    expect(up.last).not.toBe(down.last);
+    expect(fixed.last).not.toBe(plain.last);
+  });
+
+  it('raises p when D over-fits four images that G does not make', async () => {
+    const few = await shardOf(
+      join(dir, 'few'),
+      'positive',
+      [0, 85, 170, 255].map((grey) => ({
+        ...{ width: 8, height: 8, channels: 1 as const },
+        data: Uint8Array.from({ length: 64 }, (_, i) => (i % 2 === 0 ? grey : 255 - grey)),
+      })),
+    );
+    const { context, checkpoints } = await recordInto(join(dir, 'overfit'), settings);
+    const config: GeneratorConfig = {
+      ...smallConfig,
+      ...{ augment: 'ada', adaKimg: 2, augmentPipe: 'ultrasound', totalKimg: 0.8, tickNimg: 160, snapshotTicks: 10 },
+      ...{ segmentTicks: 10, learningRate: 0.01, r1Gamma: 0, plWeight: 0 },
+    };
+    await trainGenerator(task({ config, shards: [few], untilNimg: 800 }), context);
+    const ticks = checkpoints.flatMap((event) => ('ticks' in event ? event.ticks : []));
+    expect(ticks[1]!.rt).toBeGreaterThan(0.6);
+    expect(ticks.at(-1)!.augmentP).toBeGreaterThan(0.1);
+  });
 
   it('says of a checkpoint in mid-tick that it only resumes', async () => {
     const { context, checkpoints } = await recordInto(join(dir, 'mid'), settings, {

@@ -173,6 +173,8 @@ function fakeGenerator(study: Study, side: ClassSide): GeneratorManifest {
       r1Penalty: 0.02 * rng(),
       pathLength: 1 + rng(),
       plPenalty: 0.1 * rng(),
+      rt: i / 60,
+      augmentP: 0,
     })),
     stopped: null,
     fingerprint,
