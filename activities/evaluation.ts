@@ -5,14 +5,18 @@ import type {
   DatasetManifest,
   EvaluationManifest,
   FilteredSetManifest,
+  OperatingPoint,
   Prediction,
   RefTo,
+  ValidationScore,
 } from '../contract/manifests.ts';
 import type { ClassifierVariant } from '../contract/names.ts';
+import { probabilityOf } from '../lib/classifier/calibration.ts';
 import { NotFoundError } from '../lib/errors.ts';
 import { describeRuntime } from '../lib/fingerprint.ts';
 import { aucEstimate } from '../lib/stats/auc-interval.ts';
 import { compareModels } from '../lib/stats/compare-models.ts';
+import { chooseOperatingPoint, type OperatingPointRule } from '../lib/stats/operating-point.ts';
 import { getBlob, getManifest, putManifest } from '../lib/storage/blobs.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { readPointer, updatePointer } from '../lib/storage/pointer.ts';
@@ -38,7 +42,7 @@ export function createEvaluationActivities(
 ): Pick<CpuActivities, 'compareClassifiers' | 'appendReevaluation'> {
   const { store } = deps;
   return {
-    compareClassifiers: async ({ study, dataset, filtered, predictions }) =>
+    compareClassifiers: async ({ study, dataset, models, filtered, predictions }) =>
       await beating(async () => {
         const { margin, alpha, ciLevel, bootstrapResamples } = study.evaluation;
         const rows = { real: await read(store, predictions.real), synthetic: await read(store, predictions.synthetic) };
@@ -46,7 +50,10 @@ export function createEvaluationActivities(
           predictions: rows,
           ...{ margin, alpha, ciLevel, bootstrapResamples },
           seed: study.seed,
-          threshold: 0.5,
+          operatingPoints: {
+            real: await operatingPointOf(store, models.real, study.evaluation),
+            synthetic: await operatingPointOf(store, models.synthetic, study.evaluation),
+          },
         });
         const manifest = await getManifest<DatasetManifest>(store, dataset);
         const audit = await auditEvaluation(deps, {
@@ -97,6 +104,18 @@ export function createEvaluationActivities(
       return row;
     },
   };
+}
+
+/** By the validation scores that are stored with the model, calibrated as its test scores are. */
+async function operatingPointOf(
+  store: ObjectStore,
+  classifier: RefTo<ClassifierManifest>,
+  rule: OperatingPointRule,
+): Promise<OperatingPoint> {
+  const { validation, calibration } = await getManifest<ClassifierManifest>(store, classifier);
+  const rows = parseJsonLines<ValidationScore>(await getBlob(store, validation));
+  const scores = rows.map(({ logOdds }) => probabilityOf(logOdds, calibration.temperature));
+  return chooseOperatingPoint({ scores, labels: rows.map(({ side }) => (side === 'positive' ? 1 : 0)) }, rule);
 }
 
 const read = async (store: ObjectStore, ref: { sha256: string; bytes: number }): Promise<Prediction[]> =>

@@ -326,11 +326,19 @@ export interface Estimate {
   readonly ci: Interval | null;
 }
 
+/** From which probability a model calls an image positive, and what chose it. */
+export interface OperatingPoint {
+  readonly rule: Study['evaluation']['operatingPoint'];
+  readonly threshold: number;
+  /** What it gives on the validation images of the model. */
+  readonly validation: { readonly images: number; readonly sensitivity: number; readonly specificity: number };
+}
+
 export interface ModelEvaluation {
   readonly variant: ClassifierVariant;
   readonly predictions: BlobRef;
   readonly confusion: { readonly tp: number; readonly fp: number; readonly tn: number; readonly fn: number };
-  readonly threshold: number;
+  readonly operatingPoint: OperatingPoint;
   readonly accuracy: Estimate;
   readonly sensitivity: Estimate;
   readonly specificity: Estimate;

@@ -329,6 +329,16 @@ const evaluationSchema = z.strictObject({
   alpha: z.number().gt(0).lt(0.5).describe('one-sided level of the non-inferiority test. Default: 0.025'),
   ciLevel: z.number().gt(0.5).lt(1).describe('of every confidence interval. Default: 0.95'),
   bootstrapResamples: z.int().min(100).max(100_000).describe('of the AUC, by group. Default: 2000'),
+  operatingPoint: z
+    .enum(['half', 'youden', 'sensitivity'])
+    .describe(
+      'probability from which a model calls an image positive: 0.5; or chosen on its validation images, by the largest Youden index, or as the highest that reaches `targetSensitivity`. Default: half',
+    ),
+  targetSensitivity: z
+    .number()
+    .gt(0)
+    .max(1)
+    .describe('least sensitivity on validation of the operating point "sensitivity". Default: 0.95'),
 });
 
 /** Queues per step; a step without an entry uses the default of contract/names.ts. */

@@ -1,7 +1,7 @@
 import type { EvaluationManifest } from '../../contract/manifests.ts';
 import type { Study } from '../../contract/study.ts';
 import type { FigureSpec } from './figure-spec.ts';
-import { formatEstimate, formatUnit } from './format.ts';
+import { formatEstimate, formatNumber, formatUnit } from './format.ts';
 import { palette } from './palette.ts';
 
 const variants = ['real', 'synthetic'] as const;
@@ -52,7 +52,7 @@ export function rocSpec({ models, test }: EvaluationManifest, { classes }: Study
   return {
     name: 'roc',
     title: 'ROC curves on the test set',
-    caption: `${test.positive} ${classes.positive} and ${test.negative} ${classes.negative} real images. Dots: operating point at probability ${models.real.threshold}; thin line: chance.`,
+    caption: `${test.positive} ${classes.positive} and ${test.negative} ${classes.negative} real images. Dots: operating points at probability ${formatNumber(models.real.operatingPoint.threshold)} (real) and ${formatNumber(models.synthetic.operatingPoint.threshold)} (synthetic); thin line: chance.`,
     alt: `ROC curves. Trained on real images: AUC ${formatEstimate(models.real.auc)}. Trained on synthetic images: AUC ${formatEstimate(models.synthetic.auc)}.`,
     spec: {
       width: 430,

@@ -12,7 +12,9 @@ export function listLimits(inputs: ReportInputs): readonly string[] {
     dataset.splitUnit === 'group'
       ? 'Groups are near-duplicate clusters found by image comparison, not patients: two views of one patient that look different can lie on both sides of the split.'
       : 'The split is by image, so images of one patient, and near duplicates, can lie on both sides of it.',
-    'The operating point is the fixed probability 0.5; it was not tuned, and predictive values at another prevalence were not computed.',
+    study.evaluation.operatingPoint === 'half'
+      ? 'The operating point is the fixed probability 0.5; it was not tuned, and predictive values at another prevalence were not computed.'
+      : 'The operating point of each model was chosen on its own validation images, which are few, and synthetic for the synthetic-trained model: on other images it need not keep its promise. Predictive values at another prevalence were not computed.',
   ];
   limits.push(
     metric === 'fid'

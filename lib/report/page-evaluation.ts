@@ -1,5 +1,6 @@
 import type { Estimate, EvaluationManifest, ModelEvaluation } from '../../contract/manifests.ts';
-import { formatCount, formatInterval, formatLevel, formatP, formatUnit, withoutStop } from './format.ts';
+import type { Study } from '../../contract/study.ts';
+import { formatCount, formatInterval, formatLevel, formatNumber, formatP, formatUnit, withoutStop } from './format.ts';
 import { markup, type HtmlPart, type SafeHtml } from './html.ts';
 import { section, table } from './page-parts.ts';
 import type { ReportInputs } from './report-inputs.ts';
@@ -47,7 +48,7 @@ export function mainTable({ models }: EvaluationManifest, { study }: ReportInput
 function confusionTable(model: ModelEvaluation, { study }: ReportInputs): SafeHtml {
   const { tp, fp, tn, fn } = model.confusion;
   const { negative, positive } = study.classes;
-  return markup`<div><h3>Trained on ${model.variant} images, called ${positive} from probability ${model.threshold}</h3>${table(
+  return markup`<div><h3>Trained on ${model.variant} images, called ${positive} from probability ${formatNumber(model.operatingPoint.threshold)}</h3>${table(
     {
       label: `Confusion matrix, trained on ${model.variant} images`,
       head: ['Truth', `called ${negative}`, `called ${positive}`],
@@ -65,6 +66,35 @@ function confusionTable(model: ModelEvaluation, { study }: ReportInputs): SafeHt
       ],
     },
   )}</div>`;
+}
+
+/** Which rule fixed the thresholds, in words. */
+export function describeOperatingPoint({ operatingPoint, targetSensitivity }: Study['evaluation']): string {
+  switch (operatingPoint) {
+    case 'half':
+      return 'An image is called positive from probability 0.5 on, which nothing was tuned to.';
+    case 'youden':
+      return 'An image is called positive from the probability that had the largest Youden index (sensitivity + specificity - 1) on the validation images of its model, before the test set was opened.';
+    case 'sensitivity':
+      return `An image is called positive from the highest probability that reached a sensitivity of ${targetSensitivity} on the validation images of its model, before the test set was opened.`;
+  }
+}
+
+function operatingPointTable({ models }: EvaluationManifest): SafeHtml {
+  return table({
+    label: 'Operating points',
+    head: ['Model', 'Threshold', 'Validation images', 'Sensitivity there', 'Specificity there'],
+    rows: (['real', 'synthetic'] as const).map((variant) => {
+      const { threshold, validation } = models[variant].operatingPoint;
+      return [
+        `Trained on ${variant} images`,
+        formatNumber(threshold),
+        formatCount(validation.images),
+        formatUnit(validation.sensitivity),
+        formatUnit(validation.specificity),
+      ];
+    }),
+  });
 }
 
 function comparisonTable({ comparison }: EvaluationManifest, { study }: ReportInputs): SafeHtml {
@@ -119,6 +149,8 @@ export function evaluationSection(inputs: ReportInputs): SafeHtml {
     markup`<p>Both models scored the same real test images, which no training, filter or choice had seen. Positive is ${inputs.study.classes.positive}. The margin was fixed in the study file before the test set was opened. "Not significantly different" does not mean "as good": only the non-inferiority line speaks of that.</p>`,
     comparisonTable(evaluation, inputs),
     comparison.notes.length === 0 ? null : markup`<ul>${comparison.notes.map((note) => markup`<li>${note}</li>`)}</ul>`,
+    markup`<p>${describeOperatingPoint(inputs.study.evaluation)} The validation images of the synthetic-trained model are synthetic.</p>`,
+    operatingPointTable(evaluation),
     markup`<div class="figures">${confusionTable(models.real, inputs)}${confusionTable(models.synthetic, inputs)}</div>`,
   );
 }

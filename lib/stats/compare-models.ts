@@ -1,4 +1,4 @@
-import type { ModelComparison, ModelEvaluation, Prediction } from '../../contract/manifests.ts';
+import type { ModelComparison, ModelEvaluation, OperatingPoint, Prediction } from '../../contract/manifests.ts';
 import type { ClassifierVariant } from '../../contract/names.ts';
 import { createRng } from '../random.ts';
 import { at } from './at.ts';
@@ -21,8 +21,8 @@ export interface CompareModelsInput {
   readonly bootstrapResamples: number;
   /** Root seed of the study. */
   readonly seed: number;
-  /** A probability of at least this is called positive. */
-  readonly threshold: number;
+  /** Of each model, fixed before the test set was opened. */
+  readonly operatingPoints: Readonly<Record<ClassifierVariant, OperatingPoint>>;
 }
 
 export interface ComparedModels {
@@ -84,9 +84,10 @@ function evaluate(
     readonly notes: string[];
   },
 ): Omit<ModelEvaluation, 'predictions'> {
-  const { labels, groups, threshold, ciLevel, notes } = input;
+  const { labels, groups, ciLevel, notes } = input;
+  const operatingPoint = input.operatingPoints[variant];
   const scores = input.predictions[variant].map((prediction) => prediction.probability);
-  const confusion = confusionAt({ scores, labels, threshold });
+  const confusion = confusionAt({ scores, labels, threshold: operatingPoint.threshold });
   const auc = aucEstimate({ scores, labels, level: ciLevel });
   if (auc === null) throw new RangeError('unreachable: requireSameImages saw both classes');
   // Both models draw the same resamples: one stream for the test set.
@@ -105,7 +106,7 @@ function evaluate(
   return {
     variant,
     confusion,
-    threshold,
+    operatingPoint,
     ...confusionRates(confusion, ciLevel),
     auc,
     aucGrouped: { value: auc.value, ci: grouped },
@@ -115,11 +116,11 @@ function evaluate(
 }
 
 function mcnemarOf(
-  { predictions, threshold }: CompareModelsInput,
+  { predictions, operatingPoints }: CompareModelsInput,
   labels: readonly number[],
 ): ModelComparison['mcnemar'] {
   const correct = (variant: ClassifierVariant, i: number): boolean =>
-    at(predictions[variant], i).probability >= threshold === (at(labels, i) === 1);
+    at(predictions[variant], i).probability >= operatingPoints[variant].threshold === (at(labels, i) === 1);
   const counts = { realOnlyCorrect: 0, syntheticOnlyCorrect: 0 };
   labels.forEach((_, i) => {
     const real = correct('real', i);

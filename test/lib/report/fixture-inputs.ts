@@ -8,6 +8,7 @@ import type {
   FilteredSetManifest,
   Fingerprint,
   GeneratorManifest,
+  OperatingPoint,
   PerClass,
   Prediction,
   ShardRef,
@@ -71,6 +72,13 @@ export function fakePredictions(stream: string, shift: number, perSide = 60): Pr
   );
 }
 
+/** An operating point as a study's rule would choose it on 88 validation images. */
+const fakeOperatingPoint = ({ evaluation }: Study): OperatingPoint => ({
+  rule: evaluation.operatingPoint,
+  threshold: evaluation.operatingPoint === 'half' ? 0.5 : 0.3217,
+  validation: { images: 88, sensitivity: 0.9545, specificity: 0.75 },
+});
+
 /** The stored evaluation of two lists of predictions, by lib/stats. */
 export function evaluateFake(
   study: Study,
@@ -84,7 +92,7 @@ export function evaluateFake(
     ciLevel,
     bootstrapResamples: 200,
     seed: study.seed,
-    threshold: 0.5,
+    operatingPoints: { real: fakeOperatingPoint(study), synthetic: fakeOperatingPoint(study) },
   });
   const count = (side: ClassSide): number => predictions.real.filter((p) => p.side === side).length;
   return {

@@ -1,11 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../../contract/canonical-json.ts';
-import type { Prediction } from '../../../contract/manifests.ts';
+import type { OperatingPoint, Prediction } from '../../../contract/manifests.ts';
 import { compareModels } from '../../../lib/stats/compare-models.ts';
 import { expectClose } from './expect-close.ts';
 import { forty } from './fixtures/fixture.ts';
 
-const options = { margin: 0.05, alpha: 0.025, ciLevel: 0.95, bootstrapResamples: 200, seed: 1, threshold: 0.5 };
+const pointAt = (threshold: number): OperatingPoint => ({
+  ...{ rule: 'half', threshold },
+  validation: { images: 40, sensitivity: 1, specificity: 1 },
+});
+const options = {
+  ...{ margin: 0.05, alpha: 0.025, ciLevel: 0.95, bootstrapResamples: 200, seed: 1 },
+  operatingPoints: { real: pointAt(0.5), synthetic: pointAt(0.5) },
+};
 
 function predict(scores: readonly number[], labels: readonly number[], groups?: readonly string[]): Prediction[] {
   return scores.map((probability, i) => ({
@@ -35,6 +42,24 @@ describe('compareModels', () => {
     expect(comparison.nonInferiority?.nonInferior).toBe(false);
     expectClose(comparison.nonInferiority?.smallestMargin, (1.959963985 + 0.841621234) * 0.074302694021, 1e-8);
     expect(comparison.notes.join()).toContain('could have shown a margin of 0.208 at best');
+  });
+  it('decides by the operating point of each model, which moves neither AUC nor ROC curve', () => {
+    const predictions = { real: predict(forty.p1, forty.labels), synthetic: predict(forty.p2, forty.labels) };
+    const at = (real: number, synthetic: number) =>
+      compareModels({
+        ...options,
+        predictions,
+        operatingPoints: { real: pointAt(real), synthetic: pointAt(synthetic) },
+      });
+    const half = at(0.5, 0.5);
+    const moved = at(0.5, 0.45);
+    expect(moved.models.real).toEqual(half.models.real);
+    expect(moved.models.synthetic.confusion).toEqual({ tp: 14, fp: 11, tn: 13, fn: 2 });
+    expect(moved.models.synthetic.sensitivity.value).toBe(14 / 16);
+    expect(moved.models.synthetic.auc).toEqual(half.models.synthetic.auc);
+    expect(moved.models.synthetic.roc).toEqual(half.models.synthetic.roc);
+    expect(moved.comparison.delong).toEqual(half.comparison.delong);
+    expect(moved.comparison.mcnemar).not.toEqual(half.comparison.mcnemar);
   });
   it('is plain data without NaN, and the same again', () => {
     const once = canonicalJson(compare(forty.p1, forty.p2, forty.labels));
