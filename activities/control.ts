@@ -23,6 +23,7 @@ import { readPointer, updatePointer } from '../lib/storage/pointer.ts';
 import { readHead } from '../lib/storage/training-head.ts';
 import { parseJsonLines } from './local-inputs.ts';
 import { planStudy } from './preflight.ts';
+import { resolveTool } from './resolve-tool.ts';
 import { pinStudy, readStudy, resolveStudy } from './study-record.ts';
 
 export interface ControlDeps {
@@ -129,6 +130,7 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
         counts.train[side] + counts.validation[side] + counts.test[side];
       return { negative: total('negative'), positive: total('positive') };
     },
+    resolveTool: (input) => resolveTool(store, { ...input, timeouts: deps.timeouts }),
     releaseModels: async ({ studyId, models, evaluation }) => {
       await updatePointer(store, releasedModelsKey(studyId), () => ({ models, evaluation }));
     },

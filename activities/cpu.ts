@@ -3,6 +3,7 @@ import { describeRuntime } from '../lib/fingerprint.ts';
 import { createEvaluationActivities } from './evaluation.ts';
 import type { LocalDeps } from './local-inputs.ts';
 import { createPreparationActivities } from './preparation.ts';
+import { createToolPublishing } from './publish-images.ts';
 import { createReevaluationActivities } from './reevaluation.ts';
 import { createReportActivities } from './report.ts';
 import { createSelectionActivities } from './selection.ts';
@@ -16,5 +17,6 @@ export function createCpuActivities(deps: LocalDeps): CpuActivities {
     ...createEvaluationActivities(deps),
     ...createReevaluationActivities(deps),
     ...createReportActivities(deps),
+    ...createToolPublishing(deps),
   };
 }

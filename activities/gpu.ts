@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { Context } from '@temporalio/activity';
 import type { GpuActivities } from '../contract/activities.ts';
-import { canonicalJson } from '../contract/canonical-json.ts';
-import type { EngineEvent, EngineRunner, EngineSettings, EngineTaskName, EngineTasks } from '../contract/engine.ts';
+import type { EngineSettings } from '../contract/engine.ts';
 import { testLedgerKey } from '../contract/keys.ts';
 import {
   classSides,
@@ -21,8 +19,9 @@ import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { updatePointer } from '../lib/storage/pointer.ts';
 import { countAccepted } from '../lib/synthesis/filter-rules.ts';
 import { drawForComparison } from '../lib/synthesis/filter.ts';
-import { activityLabels, beating, withWorkDir } from './activity-support.ts';
+import { beating, withWorkDir } from './activity-support.ts';
 import { fetchExtractor } from './extractor.ts';
+import { infer, provenanceOf, settingsOf, type GpuDeps } from './inference.ts';
 import {
   fetchClassifier,
   fetchGenerator,
@@ -30,14 +29,10 @@ import {
   jsonLines,
   parseJsonLines,
   uploadShard,
-  type LocalDeps,
 } from './local-inputs.ts';
 import { memoized } from './memo.ts';
+import { createToolActivities } from './tools.ts';
 import { trainClassifierSegment, trainGeneratorSegment } from './training.ts';
-
-export interface GpuDeps extends LocalDeps {
-  readonly engine: EngineRunner;
-}
 
 /** TensorFlow work, for `gpu` queues: inputs to files, the engine process computes, outputs to the store. */
 export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFingerprint: () => Fingerprint | null } {
@@ -57,6 +52,7 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
 
   return {
     lastFingerprint: () => lastFingerprint,
+    ...createToolActivities(deps, fingerprintOf),
     describeEngine: (settings) => beating(() => fingerprintOf(settings)),
     trainGeneratorSegment: (input) => beating((details) => trainGeneratorSegment(training, input, details)),
     trainClassifierSegment: (input) => beating((details) => trainClassifierSegment(training, input, details)),
@@ -122,13 +118,7 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
         const fingerprint = await fingerprintOf(settings);
         const { psi, batchSize } = study.synthesis;
         const className = study.classes[side];
-        const provenance = {
-          generator: createHash('sha256')
-            .update(canonicalJson([study.generator, study.image]))
-            .digest('hex'),
-          snapshot: weights.sha256,
-          software: `echoforge ${fingerprint.release}`,
-        };
+        const provenance = provenanceOf(study, { weights, fingerprint });
         const identity = {
           activity: 'synthesizeShard',
           parts: [side, className, provenance, psi, batchSize, firstSeed, lastSeed],
@@ -197,30 +187,6 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
       }),
   };
 }
-
-/** One short task on the engine process for inference, beating with its progress. */
-async function infer<T extends EngineTaskName>(
-  deps: GpuDeps,
-  task: T,
-  settings: EngineSettings,
-  input: () => EngineTasks[T]['input'] | Promise<EngineTasks[T]['input']>,
-  workDir: string = deps.workDir,
-): Promise<EngineTasks[T]['output']> {
-  const onEvent = (event: EngineEvent): Promise<void> => {
-    if (event.type === 'progress') Context.current().heartbeat(event);
-    return Promise.resolve();
-  };
-  return await deps.engine.run(task, await input(), {
-    settings,
-    workDir,
-    group: 'inference',
-    signal: Context.current().cancellationSignal,
-    labels: activityLabels(),
-    onEvent,
-  });
-}
-
-const settingsOf = ({ precision, execution }: Study): EngineSettings => ({ precision, execution });
 
 /** The part of the generator's configuration that shapes its synthesis network. */
 function networkOf({ generator }: Study): Readonly<Record<string, string | number>> {

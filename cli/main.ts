@@ -5,6 +5,7 @@ import { cleanStudy } from './clean.ts';
 import { exportReport, exportStudy, exportTensorboard } from './export.ts';
 import { importFolder, uploadPrefix } from './import.ts';
 import { loadLocalEnvironment } from './local-environment.ts';
+import { exportTools } from './tools.ts';
 import { exportWeights, importWeights, oneOf } from './weights.ts';
 
 /**
@@ -84,6 +85,16 @@ program
   .description('fetch the TensorBoard events of all trainings, running ones included')
   .action(async (studyId: string, { out }: { out: string }) =>
     exportTensorboard({ store: await store(), studyId, out, say }),
+  );
+
+program
+  .command('tools')
+  .argument('<studyId>')
+  .requiredOption('--out <dir>', 'folder to write to')
+  .option('--tool <tool>', 'of one tool only, e.g. generateImages')
+  .description('fetch what the tools made from snapshots of a study: images, grids, films, tables')
+  .action(async (studyId: string, { out, tool }: { out: string; tool?: string }) =>
+    exportTools({ store: await store(), studyId, out, tool: tool ?? null, say }),
   );
 
 program

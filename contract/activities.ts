@@ -24,6 +24,7 @@ import type {
 import type { ClassifierVariant } from './names.ts';
 import type { Study } from './study.ts';
 import type { TimeoutProfileName } from './timeouts.ts';
+import type { ToolName, ToolPlan, ToolResult } from './tools.ts';
 
 /**
  * Activity interfaces: verb + object + unit of work. One input object, one result, plain JSON, `null` for absent. Large
@@ -106,6 +107,8 @@ export interface ControlActivities {
   listSnapshots(input: { readonly generator: RefTo<GeneratorManifest> }): Promise<readonly Snapshot[]>;
   describeFilteredSet(input: { readonly filtered: RefTo<FilteredSetManifest> }): Promise<FilteredSummary>;
   countImages(input: { readonly dataset: RefTo<DatasetManifest> }): Promise<PerClass<number>>;
+  /** Checks the input of a tool, and finds the snapshot that it names. */
+  resolveTool<T extends ToolName>(input: { readonly tool: T; readonly input: unknown }): Promise<ToolPlan<T>>;
   releaseModels(input: {
     readonly studyId: string;
     readonly models: Readonly<Record<ClassifierVariant, RefTo<ClassifierManifest>>>;
@@ -171,12 +174,23 @@ export interface CpuActivities {
   }): Promise<{ readonly prefix: string }>;
   /** Prepares what lies under a prefix like the released models' data set, as one test shard per class. */
   prepareReevaluation(input: ReevaluateInput): Promise<ReevaluationSet>;
+  /** The grid and the manifest of a finished list of images. */
+  publishImages(input: { readonly plan: ToolPlan; readonly chunks: readonly GeneratedChunk[] }): Promise<ToolResult>;
   appendReevaluation(input: {
     readonly request: ReevaluateInput;
     readonly set: ReevaluationSet;
     readonly predictions: Readonly<Record<ClassifierVariant, BlobRef>>;
     readonly workflowId: string;
   }): Promise<ReevaluationRow>;
+}
+
+/** Images of a part of a seed list, stored below the prefix of the request. */
+export interface GeneratedChunk {
+  /** Hash of the request in the keys; the same for all chunks that one kind of engine made. */
+  readonly request: string;
+  readonly fingerprint: Fingerprint;
+  /** JSON lines of `ToolFile`. */
+  readonly files: BlobRef;
 }
 
 export interface ReportSources {
@@ -294,6 +308,8 @@ export interface GpuActivities {
     readonly firstSeed: number;
     readonly lastSeed: number;
   }): Promise<SyntheticShard>;
+  /** The images of some seeds of a plan, in their order. */
+  generateImageChunk(input: { readonly plan: ToolPlan; readonly seeds: readonly number[] }): Promise<GeneratedChunk>;
   scoreShard(input: {
     readonly study: Study;
     readonly side: ClassSide;

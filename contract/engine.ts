@@ -1,4 +1,5 @@
 import type { ClassifierConfig, GeneratorConfig, Study } from './study.ts';
+import type { NoiseMode } from './tools.ts';
 import type {
   ClassSide,
   EpochRecord,
@@ -153,6 +154,34 @@ export interface SynthesizeShardTask {
   readonly provenance: Readonly<Record<string, string>>;
 }
 
+/** A file in the work directory and the name under which it is to be stored. */
+export interface NamedFile {
+  readonly name: string;
+  readonly file: string;
+}
+
+/** What every tool on a snapshot is given. */
+export interface ToolTask {
+  readonly generator: GeneratorModel;
+  readonly className: string;
+  /** Root of the constant noise maps: the study's seed. */
+  readonly seed: number;
+  /** Images per device pass, as the study's synthesis has it: the engine's rounding may depend on it. */
+  readonly batchSize: number;
+  /** Written into each PNG. */
+  readonly provenance: Readonly<Record<string, string>>;
+}
+
+export interface ToolOutput {
+  readonly files: readonly NamedFile[];
+}
+
+export interface GenerateImagesTask extends ToolTask {
+  readonly seeds: readonly number[];
+  readonly psi: number;
+  readonly noise: NoiseMode;
+}
+
 export interface ScoreShardsTask {
   readonly model: ClassifierModel;
   readonly shards: readonly LocalShard[];
@@ -173,6 +202,7 @@ export interface EngineTasks {
     readonly input: SynthesizeShardTask;
     readonly output: LocalShard & { readonly images: number };
   };
+  readonly generateImages: { readonly input: GenerateImagesTask; readonly output: ToolOutput };
   readonly scoreShards: { readonly input: ScoreShardsTask; readonly output: ScoreShardsOutput };
 }
 export type EngineTaskName = keyof EngineTasks;

@@ -30,6 +30,14 @@ export const runKey = (studyId: string): string => `studies/${studyId}/run.json`
 export const reportKey = (studyId: string, file: string): string => `studies/${studyId}/report/${file}`;
 export const testLedgerKey = (studyId: string): string => `studies/${studyId}/test-ledger.json`;
 
+/** All that tools left for a study. */
+export const toolsPrefix = (studyId: string): string => `studies/${studyId}/tools/`;
+/** Output of one request of a tool; `request` is a hash of all that its bytes depend on, the engine fingerprint included. */
+export const toolKey = (
+  { studyId, tool, request }: { readonly studyId: string; readonly tool: string; readonly request: string },
+  file: string,
+): string => `${toolsPrefix(studyId)}${tool}/${request}/${file}`;
+
 /** Finished steps of all studies, found by another study that would compute the same. */
 export const resultKey = (key: string): string => `results/${key}.json`;
 export const releasedModelsKey = (name: string): string => `models/${name}/head.json`;

@@ -10,6 +10,7 @@ export const workflowTypes = {
   evaluateModels: 'evaluateModels',
   publishReport: 'publishReport',
   reevaluate: 'reevaluate',
+  generateImages: 'generateImages',
 } as const;
 
 /** Default task queues; a study may map a step to a tagged queue such as `gpu-a100` (see `queues` in the study file). */

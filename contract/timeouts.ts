@@ -50,6 +50,7 @@ export const timeoutProfiles: Readonly<Record<TimeoutProfileName, TimeoutProfile
 /** Failures that no retry mends: a person or another input must change something. */
 export const nonRetryableErrorTypes = [
   'StudyFileError',
+  'ToolInputError',
   'DatasetError',
   'ConfigurationError',
   'WeightsError',

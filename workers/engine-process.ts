@@ -4,6 +4,7 @@ import { trainClassifier } from '../lib/classifier/train.ts';
 import { loadEngine } from '../lib/engine/backend.ts';
 import { describeEngine } from '../lib/engine/fingerprint.ts';
 import { trainGenerator } from '../lib/generator/train.ts';
+import { generateImages } from '../lib/synthesis/generate-images.ts';
 import { measureFilter } from '../lib/synthesis/measure-filter.ts';
 import { measureSnapshot } from '../lib/synthesis/measure-snapshot.ts';
 import { scoreShards } from '../lib/synthesis/score-shards.ts';
@@ -28,6 +29,7 @@ const implementations: { readonly [T in EngineTaskName]: Implementation<T> } = {
   measureSnapshot,
   measureFilter,
   synthesizeShard,
+  generateImages,
   scoreShards,
 };
 

@@ -8,3 +8,4 @@ export { filterSynthetic } from './filter-synthetic.ts';
 export { evaluateModels } from './evaluate-models.ts';
 export { publishReport } from './publish-report.ts';
 export { reevaluate } from './reevaluate.ts';
+export { generateImages } from './generate-images.ts';

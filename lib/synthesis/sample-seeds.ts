@@ -15,13 +15,16 @@ export function sampleSeeds(
     readonly psi: number;
     readonly resolution: number;
     readonly channels: 1 | 3;
+    /** Maps for all slots, instead of those of the seeds. */
+    readonly noise?: readonly Float32Array[];
   },
 ): RawImage[] {
   const { seeds, psi, resolution, channels } = args;
   if (seeds.length !== sampler.batchSize)
     throw new RangeError(`sampleSeeds expects ${sampler.batchSize} seeds, one per slot, got ${seeds.length}`);
   const { latentSize, noiseSizes } = sampler;
-  const pixels = sampler.sample({ ...inputsForSeeds({ seeds, latentSize, noiseSizes }), psi }); // [batch, R, R, channels]
+  const own = inputsForSeeds({ seeds, latentSize, noiseSizes });
+  const pixels = sampler.sample({ z: own.z, noise: args.noise ?? own.noise, psi }); // [batch, R, R, channels]
   const size = resolution * resolution * channels;
   return seeds.map((_, slot) => ({
     width: resolution,

@@ -1,3 +1,4 @@
+import { translateError } from '../../activities/translate-errors.ts';
 import type {
   ControlActivities,
   CpuActivities,
@@ -10,6 +11,7 @@ import { canonicalJson } from '../../contract/canonical-json.ts';
 import type { Fingerprint, Snapshot, SnapshotMetric } from '../../contract/manifests.ts';
 import type { ManifestRef } from '../../contract/refs.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
+import { parseToolInput, type ToolInput, type ToolName, type ToolPlan, type ToolResult } from '../../contract/tools.ts';
 
 /** Small real implementations in memory, for workflow tests: the order of steps, messages and failures, not the numbers. */
 export interface FakeWorld {
@@ -29,6 +31,8 @@ export interface FakeWorld {
   degenerate: string | null;
   /** Precision and execution of the last prediction. */
   predictedWith: string;
+  /** Seeds of each chunk of generated images. */
+  readonly generatedSeeds: (readonly number[])[];
 }
 
 export const fakeFingerprint: Fingerprint = {
@@ -58,6 +62,23 @@ const metricAt = (nimg: number): SnapshotMetric => ({
   value: nimg === 0 ? 50 : 10 + nimg / 1000,
   reals: 10,
   fakes: 10,
+});
+
+const toolStudy = { dataset: { name: 'fake' }, classes: { negative: 'benign', positive: 'malignant' } };
+
+/** As the control worker does it: a refused input is not retried. */
+function parseTool<T extends ToolName>(tool: T, input: unknown): ToolInput<T> {
+  try {
+    return parseToolInput(tool, input);
+  } catch (error) {
+    throw translateError(error);
+  }
+}
+
+const toolResult = ({ tool, snapshot, chosenBy }: ToolPlan, files: number): ToolResult => ({
+  prefix: `${tool}/`,
+  manifest: `${tool}/manifest.json`,
+  ...{ files, chosenBy, nimg: snapshot.nimg },
 });
 
 export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
@@ -121,6 +142,18 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
       }),
     countImages: () => Promise.resolve({ negative: 20, positive: 20 }),
     releaseModels: () => Promise.resolve(),
+    resolveTool: async ({ tool, input }) => {
+      await Promise.resolve();
+      const { study: studyId, class: className, nimg, ...request } = parseTool(tool, input);
+      const study = resolveStudyFile({ studyId, preset: 'demo', ...toolStudy });
+      const plan = {
+        ...{ tool, study, request, timeouts: 'test' as const },
+        side: className === 'benign' ? 'negative' : 'positive',
+        snapshot: { nimg: nimg ?? 64, weights: ref('w', 'w64') },
+        chosenBy: nimg === null ? 'lowest' : 'asked',
+      };
+      return plan as unknown as ToolPlan<typeof tool>; // the request of this very tool
+    },
   };
   const cpu: CpuActivities = {
     describeWorker: async () => {
@@ -144,6 +177,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
         ...{ precision: 'bf16' as const, execution: 'eager' as const, queue: 'gpu' },
         rejected: 0,
       }),
+    publishImages: ({ plan, chunks }) => Promise.resolve(toolResult(plan, chunks.length)),
     appendReevaluation: ({ request, workflowId }) =>
       Promise.resolve({
         workflowId,
@@ -188,6 +222,10 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     measureFilter: () => Promise.resolve(null),
     synthesizeShard: ({ firstSeed, lastSeed }) =>
       Promise.resolve({ firstSeed, lastSeed, shard: { tar: ref('t', 't'), index: ref('i', 'i'), images: 8 } }),
+    generateImageChunk: ({ seeds }) => {
+      world.generatedSeeds.push(seeds);
+      return Promise.resolve({ request: 'request', fingerprint: fakeFingerprint, files: ref('f', 'f') });
+    },
     scoreShard: ({ shard }) => Promise.resolve({ ...shard, scores: ref('s', 's'), accepted: 4 }),
     predictTestSet: ({ precision, execution }) => {
       world.predictedWith = `${precision}/${execution}`;
@@ -206,6 +244,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     idleQueues: [],
     degenerate: null,
     predictedWith: '',
+    generatedSeeds: [],
   };
   return world;
 }

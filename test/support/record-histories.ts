@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,11 +8,12 @@ import { writePhantomDataset } from '../../lib/phantom/dataset.ts';
 import { neutralHistory } from './neutral-history.ts';
 import { startTestStack } from './stack.ts';
 import { createRunner, smallStudy, type StudyRunner } from './study-runner.ts';
+import { toolInputs } from './tool-inputs.ts';
 
 /**
  * Records the histories that test/workflows/replay.test.ts replays, from real runs on a stack of its own:
- *   npx tsx test/support/record-histories.ts RELEASE
- * Run it once per release; recorded files are never changed, except when a release that nobody runs is given up.
+ *   npx tsx test/support/record-histories.ts RELEASE [studies] [tools]
+ * Without a second word it runs everything. It adds what is missing: recorded files are never changed.
  */
 
 const atLeast = (step: string, share: number) => (progress: StudyProgress) =>
@@ -63,33 +65,57 @@ async function runReevaluation(runner: StudyRunner): Promise<void> {
   await runner.finish('reevaluate/recorded');
 }
 
+/** Every tool once, on a study of its own. */
+async function runTools(runner: StudyRunner): Promise<void> {
+  await runner.start('tooled', smallStudy);
+  await runner.finish('study/tooled');
+  for (const [tool, input] of Object.entries(toolInputs('tooled'))) {
+    await runner.startTool(tool, `tool/${tool}`, input);
+    await runner.finish(`tool/${tool}`);
+  }
+}
+
 const steps = [
   ...['dataset', 'classifier/real', 'generator/benign', 'generator/malignant', 'synthesis/benign'],
   ...['filter', 'classifier/synthetic', 'evaluation', 'report'],
 ];
-const recorded = [
-  'study/guided',
-  ...steps.map((step) => `study/guided/${step}`),
-  ...['study/cancelled', 'study/cancelled/classifier/real', 'reevaluate/recorded'],
-];
+const recordings: Readonly<Record<string, { run: (runner: StudyRunner) => Promise<void>; ids: readonly string[] }>> = {
+  studies: {
+    run: async (runner) => {
+      await runGuided(runner);
+      await runReevaluation(runner);
+      await runCancelled(runner);
+    },
+    ids: [
+      'study/guided',
+      ...steps.map((step) => `study/guided/${step}`),
+      ...['study/cancelled', 'study/cancelled/classifier/real', 'reevaluate/recorded'],
+    ],
+  },
+  tools: { run: runTools, ids: Object.keys(toolInputs('tooled')).map((tool) => `tool/${tool}`) },
+};
 
-const release = process.argv[2];
-if (release === undefined || !/^\d+\.\d+\.\d+$/.test(release)) throw new Error('usage: record-histories.ts RELEASE');
+const [release, ...wanted] = process.argv.slice(2);
+const names = wanted.length > 0 ? wanted : Object.keys(recordings);
+const chosen = names.map((name) => recordings[name]).filter((recording) => recording !== undefined);
+if (release === undefined || !/^\d+\.\d+\.\d+$/.test(release) || chosen.length !== names.length)
+  throw new Error(`usage: record-histories.ts RELEASE [${Object.keys(recordings).join('] [')}]`);
 const out = fileURLToPath(new URL(`../histories/${release}/`, import.meta.url));
 const stack = await startTestStack();
 try {
   const runner = await createRunner(stack.env);
   await runner.importPhantoms('phantoms', 80);
-  await runGuided(runner);
-  await runReevaluation(runner);
-  await runCancelled(runner);
   await mkdir(out, { recursive: true });
-  for (const id of recorded) {
-    const text = await runner.temporal('workflow', 'show', '-w', id, '-o', 'json');
-    const history = neutralHistory(JSON.parse(text));
-    await writeFile(join(out, `${id.replaceAll('/', '.')}.json`), `${JSON.stringify(history)}\n`);
+  for (const { run, ids } of chosen) {
+    await run(runner);
+    for (const id of ids) {
+      const file = join(out, `${id.replaceAll('/', '.')}.json`);
+      if (existsSync(file)) continue;
+      const history = neutralHistory(JSON.parse(await runner.temporal('workflow', 'show', '-w', id, '-o', 'json')));
+      await writeFile(file, `${JSON.stringify(history)}\n`);
+      console.log(file);
+    }
   }
-  console.log(`${recorded.length} histories in test/histories/${release}`);
 } finally {
   await stack.dispose();
 }

@@ -24,6 +24,8 @@ export interface StudyRunner {
   readonly start: (studyId: string, file: object) => Promise<void>;
   /** Starts `reevaluate/<name>`. */
   readonly reevaluate: (name: string, input: { readonly models: string; readonly prefix: string }) => Promise<void>;
+  /** Starts a tool, as docs/operating.md shows it. */
+  readonly startTool: (tool: string, workflowId: string, input: object) => Promise<void>;
   /** Waits for the end. @throws Error with the failure's text unless the study completed. */
   readonly finish: (workflowId: string) => Promise<void>;
   readonly progress: (workflowId: string) => Promise<StudyProgress>;
@@ -75,6 +77,10 @@ export async function createRunner(stackEnv: Readonly<Record<string, string>>): 
     reevaluate: async (name, input) => {
       const id = ['--workflow-id', `reevaluate/${name}`, '--input', JSON.stringify(input)];
       await temporal('workflow', 'start', '--type', 'reevaluate', '--task-queue', 'control', ...id);
+    },
+    startTool: async (tool, workflowId, input) => {
+      const id = ['--workflow-id', workflowId, '--input', JSON.stringify(input)];
+      await temporal('workflow', 'start', '--type', tool, '--task-queue', 'control', ...id);
     },
     finish: async (workflowId) => {
       for (;;) {

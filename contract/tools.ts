@@ -1,0 +1,141 @@
+import { z } from 'zod';
+import type { ClassSide, Fingerprint } from './manifests.ts';
+import type { BlobRef } from './refs.ts';
+import type { Study } from './study.ts';
+import type { TimeoutProfileName } from './timeouts.ts';
+
+/** Tools on a stored snapshot of a study's generator: their inputs, checked before any work, and what they leave. */
+
+/** Thrown by {@link parseToolInput} and by the look for the snapshot: the input is refused, each field by name. */
+export class ToolInputError extends Error {
+  readonly problems: readonly string[];
+  constructor(tool: string, problems: readonly string[]) {
+    super(`input of ${tool} refused:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'ToolInputError';
+    this.problems = problems;
+  }
+}
+
+/** Seeds as NumPy takes them end at 2^32 - 1; those from 2^31 on belong to the metrics. */
+const maxSeed = 2 ** 31 - 1;
+const maxImages = 10_000;
+
+/** "1-50,77" as [1, ..., 50, 77], in the order written. Null when it cannot be read, or names too many. */
+export function parseNumberList(text: string, most: number): number[] | null {
+  const numbers = new Set<number>();
+  for (const part of text.split(',')) {
+    const [, from, to = from] = /^\s*(\d{1,10})(?:\s*-\s*(\d{1,10}))?\s*$/.exec(part) ?? [];
+    const [first, last] = [Number(from), Number(to)];
+    if (!Number.isInteger(first) || !Number.isInteger(last) || last < first) return null;
+    if (last - first >= most) return null;
+    for (let number = first; number <= last; number++) numbers.add(number);
+    if (numbers.size > most) return null;
+  }
+  return [...numbers];
+}
+
+const numberList = (what: string, { most, largest }: { most: number; largest: number }): z.ZodType<number[], string> =>
+  z.string({ error: `expected ${what} such as "1-50,77"` }).transform((text, context) => {
+    const numbers = parseNumberList(text, most);
+    if (numbers?.every((number) => number <= largest)) return numbers;
+    context.addIssue({
+      code: 'custom',
+      message: `expected ${what} such as "1-50,77" (at most ${most}, each at most ${largest}), found ${JSON.stringify(text)}`,
+    });
+    return z.NEVER;
+  });
+
+const seeds = numberList('seeds', { most: maxImages, largest: maxSeed });
+const psi = z.number().min(-4).max(4);
+const noise = z.enum(['seed', 'constant', 'none']);
+export type NoiseMode = z.output<typeof noise>;
+
+const target = {
+  /** studyId of a finished or running study. */
+  study: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, { error: 'expected the studyId of a study' }),
+  /** Folder name of the class, e.g. `benign`. */
+  class: z.string().min(1),
+};
+const snapshot = {
+  ...target,
+  /** Image count of the snapshot; null takes the one that synthesis used, else the lowest metric, else the newest. */
+  nimg: z.int().min(0).nullable().default(null),
+};
+/** Null takes the study's `synthesis.psi`. */
+const ownPsi = psi.nullable().default(null);
+
+const schemas = {
+  generateImages: z.strictObject({ ...snapshot, seeds, psi: ownPsi, noise: noise.default('seed') }),
+};
+
+export type ToolName = keyof typeof schemas;
+export const toolNames = Object.keys(schemas) as readonly ToolName[]; // their own keys
+
+export type ToolInput<T extends ToolName> = Readonly<z.output<(typeof schemas)[T]>>;
+
+/**
+ * The input with its defaults.
+ * @throws ToolInputError naming every refused field
+ */
+export function parseToolInput<T extends ToolName>(tool: T, input: unknown): ToolInput<T> {
+  const parsed = schemas[tool].safeParse(input ?? {});
+  if (parsed.success) return parsed.data as ToolInput<T>; // the schema of this very tool
+  const problems = parsed.error.issues.map(
+    ({ path, message }) => `${path.map(String).join('.') || '(input)'}: ${message}`,
+  );
+  throw new ToolInputError(tool, problems);
+}
+
+/** How the snapshot was found: as asked, as synthesis used it, by the lowest metric, or the newest of a running training. */
+export type SnapshotChoice = 'asked' | 'approved' | 'lowest' | 'newest';
+
+export interface ToolSnapshot {
+  readonly nimg: number;
+  readonly weights: BlobRef;
+}
+
+/** A request with everything filled in: what the activities work on. */
+export interface ToolPlan<T extends ToolName = ToolName> {
+  readonly tool: T;
+  readonly study: Study;
+  readonly side: ClassSide;
+  readonly snapshot: ToolSnapshot;
+  readonly chosenBy: SnapshotChoice;
+  /** Without study, class and nimg; `psi` filled in. */
+  readonly request: ToolRequests[T];
+  readonly timeouts: TimeoutProfileName;
+}
+
+type Filled<T extends ToolName> = Omit<ToolInput<T>, 'study' | 'class' | 'nimg' | 'psi'> & { readonly psi: number };
+export interface ToolRequests {
+  readonly generateImages: Filled<'generateImages'>;
+}
+
+/** A file that a tool left below its prefix. */
+export interface ToolFile extends BlobRef {
+  readonly name: string;
+}
+
+/** `manifest.json` beside the files: no time, host, studyId or attempt. */
+export interface ToolManifest {
+  readonly kind: 'toolOutput';
+  readonly tool: ToolName;
+  readonly side: ClassSide;
+  readonly className: string;
+  readonly snapshot: { readonly nimg: number; readonly sha256: string; readonly chosenBy: SnapshotChoice };
+  readonly request: unknown;
+  /** What a reader must know to read the result rightly. */
+  readonly notes: readonly string[];
+  readonly files: readonly ToolFile[];
+  readonly fingerprint: Fingerprint;
+}
+
+/** What a tool's workflow returns. */
+export interface ToolResult {
+  /** Key prefix of the files in the store. */
+  readonly prefix: string;
+  readonly manifest: string;
+  readonly files: number;
+  readonly nimg: number;
+  readonly chosenBy: SnapshotChoice;
+}

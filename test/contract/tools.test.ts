@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { parseNumberList, parseToolInput, ToolInputError } from '../../contract/tools.ts';
+
+const target = { study: 'busi-64', class: 'benign' };
+
+describe('parseNumberList', () => {
+  it('reads lists and ranges in the order written, each number once', () => {
+    expect(parseNumberList('3,1-2, 7 - 9,2', 100)).toEqual([3, 1, 2, 7, 8, 9]);
+    expect(parseNumberList('0', 1)).toEqual([0]);
+  });
+
+  it.each(['', 'a', '1-', '-1', '5-3', '1,,2', '1.5', '1-2-3', '1 2'])('refuses %j', (text) => {
+    expect(parseNumberList(text, 100)).toBeNull();
+  });
+
+  it('refuses more numbers than asked for, without counting them all', () => {
+    expect(parseNumberList('1-4', 3)).toBeNull();
+    expect(parseNumberList('0-9999999999', 10_000)).toBeNull();
+  });
+});
+
+describe('parseToolInput', () => {
+  it('fills in the defaults', () => {
+    expect(parseToolInput('generateImages', { ...target, seeds: '1-3' })).toEqual({
+      ...{ ...target, nimg: null, seeds: [1, 2, 3], psi: null, noise: 'seed' },
+    });
+  });
+
+  it('names every refused field, what was expected and what was found', () => {
+    const refuse = (): unknown =>
+      parseToolInput('generateImages', { ...target, study: '../x', seeds: '5-3', psi: 9, noise: 'loud', sed: 1 });
+    expect(refuse).toThrow(ToolInputError);
+    for (const text of [/study: expected the studyId/, /seeds: .*found "5-3"/, /psi: /, /noise: .*none/, /sed/])
+      expect(refuse).toThrow(text);
+  });
+
+  it.each([undefined, null, 'x', 3, []])('refuses %j as input', (input) => {
+    expect(() => parseToolInput('generateImages', input)).toThrow(ToolInputError);
+  });
+
+  it('refuses a seed that belongs to the metrics', () => {
+    expect(() => parseToolInput('generateImages', { ...target, seeds: '2147483648' })).toThrow(/at most 2147483647/);
+  });
+});

@@ -1,0 +1,20 @@
+import { queues } from '../contract/names.ts';
+import type { ToolResult } from '../contract/tools.ts';
+import { mapBounded } from './map-bounded.ts';
+import { planTool } from './plan-tool.ts';
+import { cpuActivities, gpuActivities } from './proxies.ts';
+
+/** Images of listed seeds from a stored snapshot, chunk by chunk: one is repeated at most when a worker is lost. */
+export async function generateImages(input: unknown): Promise<ToolResult> {
+  const plan = await planTool('generateImages', input);
+  const { study, request, timeouts } = plan;
+  const gpu = gpuActivities(timeouts, study.queues.synthesize);
+  const chunks = await mapBounded(chunksOf(request.seeds, study.synthesis.shardImages), 4, (seeds) =>
+    gpu.generateImageChunk({ plan, seeds }),
+  );
+  return await cpuActivities(timeouts, queues.cpu).publishImages({ plan, chunks });
+}
+
+function chunksOf(seeds: readonly number[], size: number): (readonly number[])[] {
+  return Array.from({ length: Math.ceil(seeds.length / size) }, (_, i) => seeds.slice(i * size, (i + 1) * size));
+}
