@@ -3,12 +3,10 @@
 
 #include "adam.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "crew.h"
-#include "kernel_api.h"
-#include "tf_auto_status.h"
+#include "kernel_op.h"
 #include "vectors.h"
 
 namespace tfnodejs {
@@ -19,17 +17,9 @@ struct Attributes {
 };
 
 void *Create(TF_OpKernelConstruction *construction) {
-  auto *attributes = new Attributes{0, 0, 0};
-  TF_AutoStatus status;
-  const struct {
-    const char *name;
-    float *value;
-  } wanted[] = {{"beta1", &attributes->beta1}, {"beta2", &attributes->beta2}, {"epsilon", &attributes->epsilon}};
-  for (const auto &[name, value] : wanted)
-    if (TF_GetCode(status.status) == TF_OK)
-      TF_OpKernelConstruction_GetAttrFloat(construction, name, value, status.status);
-  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status.status);
-  return attributes;
+  auto *a = new Attributes{0, 0, 0};
+  ReadAttributes(construction, {}, {{"beta1", &a->beta1}, {"beta2", &a->beta2}, {"epsilon", &a->epsilon}});
+  return a;
 }
 
 void Delete(void *kernel) { delete static_cast<Attributes *>(kernel); }
@@ -60,38 +50,23 @@ constexpr int64_t kSmall = 1 << 14;
 
 template <bool MOMENTUM>
 void Compute(void *kernel, TF_OpKernelContext *context) {
-  constexpr int kInputs = MOMENTUM ? 5 : 4, kOutputs = MOMENTUM ? 3 : 2;
-  TF_AutoStatus status;
-  TF_Tensor *inputs[kInputs] = {}, *outputs[kOutputs] = {};
-  for (int i = 0; i < kInputs && TF_GetCode(status.status) == TF_OK; i++)
-    TF_GetInput(context, i, &inputs[i], status.status);
-  for (int i = 0; i < kOutputs && TF_GetCode(status.status) == TF_OK; i++) {
-    int64_t shape[8];
-    const int rank = std::min(8, TF_NumDims(inputs[0]));
-    for (int d = 0; d < rank; d++) shape[d] = TF_Dim(inputs[0], d);
-    outputs[i] = TF_AllocateOutput(context, i, TF_FLOAT, shape, rank, TF_TensorByteSize(inputs[0]), status.status);
-  }
-  if (TF_GetCode(status.status) == TF_OK) {
-    const auto data = [](const TF_Tensor *tensor) { return static_cast<float *>(TF_TensorData(tensor)); };
-    const Buffers buffers = {data(inputs[0]),  data(inputs[1]),  data(inputs[2]),
-                             data(inputs[3]),  MOMENTUM ? data(inputs[kInputs - 1]) : nullptr,
-                             data(outputs[0]), data(outputs[1]), MOMENTUM ? data(outputs[kOutputs - 1]) : nullptr};
-    const auto &attributes = *static_cast<Attributes *>(kernel);
-    const int64_t size = TF_TensorElementCount(inputs[0]);
-    Crew &crew = TheCrew();
-    if (size < kSmall)
-      Move<MOMENTUM>(attributes, buffers, 0, size);
-    else
-      crew.Run([&](int part) {
-        Move<MOMENTUM>(attributes, buffers, size * part / crew.size(), size * (part + 1) / crew.size());
-      });
-  } else {
-    TF_OpKernelContext_Failure(context, status.status);
-  }
-  for (TF_Tensor *tensor : inputs)
-    if (tensor != nullptr) TF_DeleteTensor(tensor);
-  for (TF_Tensor *tensor : outputs)
-    if (tensor != nullptr) TF_DeleteTensor(tensor);
+  const auto &attributes = *static_cast<Attributes *>(kernel);
+  KernelRun run(context, MOMENTUM ? 5 : 4);
+  if (!run.ok()) return;
+  const std::vector<int64_t> shape = run.shape(0);
+  float *const new_x = run.Allocate(0, shape), *const new_v = run.Allocate(1, shape);
+  float *const new_m = MOMENTUM ? run.Allocate(2, shape) : nullptr;
+  if (!run.ok()) return;
+  const Buffers buffers = {run.data(0), run.data(1), run.data(2), run.data(3), MOMENTUM ? run.data(4) : nullptr,
+                           new_x,       new_v,       new_m};
+  const int64_t size = run.size(0);
+  Crew &crew = TheCrew();
+  if (size < kSmall)
+    Move<MOMENTUM>(attributes, buffers, 0, size);
+  else
+    crew.Run([&](int part) {
+      Move<MOMENTUM>(attributes, buffers, size * part / crew.size(), size * (part + 1) / crew.size());
+    });
 }
 
 // Every output has the shape of the variable.
@@ -104,30 +79,27 @@ void InferShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
   TF_DeleteShapeHandle(shape);
 }
 
-template <bool MOMENTUM>
-bool Register(const char *name) {
-  TF_AutoStatus status;
-  TF_OpDefinitionBuilder *op = TF_NewOpDefinitionBuilder(name);
-  for (const char *attribute : {"beta1: float", "beta2: float", "epsilon: float"})
-    TF_OpDefinitionBuilderAddAttr(op, attribute);
-  for (const char *input : {"x: float", "gradient: float", "rate: float", "v: float"})
-    TF_OpDefinitionBuilderAddInput(op, input);
-  if (MOMENTUM) TF_OpDefinitionBuilderAddInput(op, "m: float");
-  for (const char *output : {"new_x: float", "new_v: float"}) TF_OpDefinitionBuilderAddOutput(op, output);
-  if (MOMENTUM) TF_OpDefinitionBuilderAddOutput(op, "new_m: float");
-  TF_OpDefinitionBuilderSetShapeInferenceFunction(op, &InferShapes<MOMENTUM ? 3 : 2>);
-  TF_RegisterOpDefinition(op, status.status);
-  if (TF_GetCode(status.status) != TF_OK) return false;
-  TF_KernelBuilder *kernel = TF_NewKernelBuilder(name, "CPU", &Create, &Compute<MOMENTUM>, &Delete);
-  TF_RegisterKernelBuilder(name, kernel, status.status);
-  return TF_GetCode(status.status) == TF_OK;
-}
-
 }  // namespace
 
 bool HasAdam() {
-  static const bool registered = HasAvx512() && Register<false>("EchoforgeAdamWithoutMomentum") &&
-                                 Register<true>("EchoforgeAdam");
+  static const bool registered =
+      HasAvx512() &&
+      RegisterKernel({"EchoforgeAdamWithoutMomentum",
+                      {"beta1: float", "beta2: float", "epsilon: float"},
+                      {"x: float", "gradient: float", "rate: float", "v: float"},
+                      {"new_x: float", "new_v: float"},
+                      &InferShapes<2>,
+                      &Create,
+                      &Compute<false>,
+                      &Delete}) &&
+      RegisterKernel({"EchoforgeAdam",
+                      {"beta1: float", "beta2: float", "epsilon: float"},
+                      {"x: float", "gradient: float", "rate: float", "v: float", "m: float"},
+                      {"new_x: float", "new_v: float", "new_m: float"},
+                      &InferShapes<3>,
+                      &Create,
+                      &Compute<true>,
+                      &Delete});
   return registered;
 }
 

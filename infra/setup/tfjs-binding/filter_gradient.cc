@@ -14,9 +14,7 @@
 
 #include "crew.h"
 #include "filter_tile.h"
-#include "kernel_api.h"
-#include "tf_auto_status.h"
-#include "tf_auto_tensor.h"
+#include "kernel_op.h"
 
 namespace tfnodejs {
 namespace {
@@ -89,62 +87,35 @@ struct Attributes {
 };
 
 void *Create(TF_OpKernelConstruction *construction) {
-  auto *attributes = new Attributes{0, 0, 0};
-  TF_AutoStatus status;
-  TF_OpKernelConstruction_GetAttrInt32(construction, "kernel", &attributes->kernel, status.status);
-  if (TF_GetCode(status.status) == TF_OK)
-    TF_OpKernelConstruction_GetAttrInt32(construction, "stride", &attributes->stride, status.status);
-  if (TF_GetCode(status.status) == TF_OK)
-    TF_OpKernelConstruction_GetAttrInt32(construction, "padding", &attributes->padding, status.status);
-  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status.status);
-  return attributes;
+  auto *a = new Attributes{0, 0, 0};
+  ReadAttributes(construction, {{"kernel", &a->kernel}, {"stride", &a->stride}, {"padding", &a->padding}});
+  return a;
 }
 
 void Compute(void *kernel, TF_OpKernelContext *context) {
-  const auto &attributes = *static_cast<Attributes *>(kernel);
-  TF_AutoStatus status;
-  TF_Tensor *inputs[2] = {nullptr, nullptr};
-  TF_Tensor *output = nullptr;
-  for (int i = 0; i < 2 && TF_GetCode(status.status) == TF_OK; i++)
-    TF_GetInput(context, i, &inputs[i], status.status);
-  if (TF_GetCode(status.status) == TF_OK) {
-    const TF_Tensor *x = inputs[0], *dy = inputs[1];
-    const auto &[size, stride, padding] = attributes;
-    const Geometry g = {TF_Dim(x, 0),  TF_Dim(x, 1),  TF_Dim(x, 2), TF_Dim(x, 3), TF_Dim(dy, 1),
-                        TF_Dim(dy, 2), TF_Dim(dy, 3), size,         stride,       padding};
-    const int64_t shape[4] = {size, size, g.cin, g.cout};
-    output = TF_AllocateOutput(context, 0, TF_FLOAT, shape, 4, size * size * g.cin * g.cout * sizeof(float), status.status);
-    if (TF_GetCode(status.status) == TF_OK)
-      FilterGradient(g, static_cast<float *>(TF_TensorData(x)), static_cast<float *>(TF_TensorData(dy)),
-                     static_cast<float *>(TF_TensorData(output)));
-  }
-  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelContext_Failure(context, status.status);
-  for (TF_Tensor *tensor : {inputs[0], inputs[1], output})
-    if (tensor != nullptr) TF_DeleteTensor(tensor);
+  const auto &[size, stride, padding] = *static_cast<Attributes *>(kernel);
+  KernelRun run(context, 2);
+  if (!run.ok()) return;
+  const Geometry g = {run.side(0, 0), run.side(0, 1), run.side(0, 2), run.side(0, 3), run.side(1, 1),
+                      run.side(1, 2), run.side(1, 3), size,           stride,         padding};
+  float *const dw = run.Allocate(0, {size, size, g.cin, g.cout});
+  if (dw != nullptr) FilterGradient(g, run.data(0), run.data(1), dw);
 }
 
 void Delete(void *kernel) { delete static_cast<Attributes *>(kernel); }
 
-bool Register() {
-  TF_AutoStatus status;
-  TF_OpDefinitionBuilder *op = TF_NewOpDefinitionBuilder(kFilterGradientOp);
-  for (const char *attribute : {"kernel: int", "stride: int", "padding: int", "shape: shape"}) TF_OpDefinitionBuilderAddAttr(op, attribute);
-  TF_OpDefinitionBuilderAddInput(op, "x: float");
-  TF_OpDefinitionBuilderAddInput(op, "dy: float");
-  TF_OpDefinitionBuilderAddOutput(op, "dw: float");
-  // The C interface cannot give a shape out of attributes; whoever adds the node ensures it.
-  TF_OpDefinitionBuilderSetShapeInferenceFunction(op, &TF_ShapeInferenceContextSetUnknownShape);
-  TF_RegisterOpDefinition(op, status.status);
-  if (TF_GetCode(status.status) != TF_OK) return false;
-  TF_KernelBuilder *kernel = TF_NewKernelBuilder(kFilterGradientOp, "CPU", &Create, &Compute, &Delete);
-  TF_RegisterKernelBuilder(kFilterGradientOp, kernel, status.status);
-  return TF_GetCode(status.status) == TF_OK;
-}
-
 }  // namespace
 
 bool HasFilterGradient() {
-  static const bool registered = HasAvx512() && Register();
+  static const bool registered =
+      HasAvx512() && RegisterKernel({kFilterGradientOp,
+                                     {"kernel: int", "stride: int", "padding: int", "shape: shape"},
+                                     {"x: float", "dy: float"},
+                                     {"dw: float"},
+                                     nullptr,
+                                     &Create,
+                                     &Compute,
+                                     &Delete});
   return registered;
 }
 

@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "crew.h"
-#include "kernel_api.h"
-#include "tf_auto_status.h"
+#include "kernel_op.h"
 #include "vectors.h"
 
 #define FAST __attribute__((target("avx512f"), optimize("O3")))
@@ -117,67 +116,38 @@ void Upfirdn(const Attributes &attributes, const Geometry &g, int64_t n, const f
 }
 
 void *Create(TF_OpKernelConstruction *construction) {
-  auto *attributes = new Attributes{1, 1, 0, 0, 1};
-  TF_AutoStatus status;
-  const struct {
-    const char *name;
-    int32_t *value;
-  } wanted[] = {
-      {"up", &attributes->up}, {"down", &attributes->down}, {"p0", &attributes->p0}, {"p1", &attributes->p1}};
-  for (const auto &[name, value] : wanted)
-    if (TF_GetCode(status.status) == TF_OK)
-      TF_OpKernelConstruction_GetAttrInt32(construction, name, value, status.status);
-  if (TF_GetCode(status.status) == TF_OK)
-    TF_OpKernelConstruction_GetAttrFloat(construction, "gain", &attributes->gain, status.status);
-  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status.status);
-  return attributes;
+  auto *a = new Attributes{1, 1, 0, 0, 1};
+  ReadAttributes(construction, {{"up", &a->up}, {"down", &a->down}, {"p0", &a->p0}, {"p1", &a->p1}}, {{"gain", &a->gain}});
+  return a;
 }
 
 void Delete(void *kernel) { delete static_cast<Attributes *>(kernel); }
 
 void Compute(void *kernel, TF_OpKernelContext *context) {
   const auto &attributes = *static_cast<Attributes *>(kernel);
-  TF_AutoStatus status;
-  TF_Tensor *input = nullptr, *output = nullptr;
-  TF_GetInput(context, 0, &input, status.status);
-  if (TF_GetCode(status.status) == TF_OK) {
-    const auto side = [&](int d) {
-      return (TF_Dim(input, d) * attributes.up + attributes.p0 + attributes.p1 - kTaps) / attributes.down + 1;
-    };
-    const int64_t shape[4] = {TF_Dim(input, 0), side(1), side(2), TF_Dim(input, 3)};
-    const Geometry g = {TF_Dim(input, 1), TF_Dim(input, 2), shape[3], shape[1], shape[2]};
-    const size_t bytes = shape[0] * shape[1] * shape[2] * shape[3] * sizeof(float);
-    output = TF_AllocateOutput(context, 0, TF_FLOAT, shape, 4, bytes, status.status);
-    if (TF_GetCode(status.status) == TF_OK)
-      Upfirdn(attributes, g, shape[0], static_cast<const float *>(TF_TensorData(input)),
-              static_cast<float *>(TF_TensorData(output)));
-  }
-  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelContext_Failure(context, status.status);
-  for (TF_Tensor *tensor : {input, output})
-    if (tensor != nullptr) TF_DeleteTensor(tensor);
-}
-
-bool Register() {
-  constexpr char kName[] = "EchoforgeUpfirdn";
-  TF_AutoStatus status;
-  TF_OpDefinitionBuilder *op = TF_NewOpDefinitionBuilder(kName);
-  for (const char *attribute : {"up: int", "down: int", "p0: int", "p1: int", "gain: float", "shape: shape"})
-    TF_OpDefinitionBuilderAddAttr(op, attribute);
-  TF_OpDefinitionBuilderAddInput(op, "x: float");
-  TF_OpDefinitionBuilderAddOutput(op, "y: float");
-  // The C interface cannot give a shape out of attributes; whoever adds the node ensures it.
-  TF_OpDefinitionBuilderSetShapeInferenceFunction(op, &TF_ShapeInferenceContextSetUnknownShape);
-  TF_RegisterOpDefinition(op, status.status);
-  if (TF_GetCode(status.status) != TF_OK) return false;
-  TF_KernelBuilder *kernel = TF_NewKernelBuilder(kName, "CPU", &Create, &Compute, &Delete);
-  TF_RegisterKernelBuilder(kName, kernel, status.status);
-  return TF_GetCode(status.status) == TF_OK;
+  KernelRun run(context, 1);
+  if (!run.ok()) return;
+  const auto side = [&](int d) {
+    return (run.side(0, d) * attributes.up + attributes.p0 + attributes.p1 - kTaps) / attributes.down + 1;
+  };
+  const int64_t n = run.side(0, 0);
+  const Geometry g = {run.side(0, 1), run.side(0, 2), run.side(0, 3), side(1), side(2)};
+  float *const y = run.Allocate(0, {n, g.oh, g.ow, g.c});
+  if (y != nullptr) Upfirdn(attributes, g, n, run.data(0), y);
 }
 
 }  // namespace
 
 bool HasUpfirdn() {
-  static const bool registered = HasAvx512() && Register();
+  static const bool registered =
+      HasAvx512() && RegisterKernel({"EchoforgeUpfirdn",
+                                     {"up: int", "down: int", "p0: int", "p1: int", "gain: float", "shape: shape"},
+                                     {"x: float"},
+                                     {"y: float"},
+                                     nullptr,
+                                     &Create,
+                                     &Compute,
+                                     &Delete});
   return registered;
 }
 

@@ -13,8 +13,6 @@
 #include <vector>
 
 #include "crew.h"
-#include "kernel_api.h"
-#include "tf_auto_status.h"
 #include "winograd_tiles.h"
 
 namespace tfnodejs {
@@ -209,71 +207,37 @@ void Convolve(const Tiling &g, const float *x, const float *filter, float *y) {
   crew.Run([&](int part) { Tiles(g, x, filters, y, tiles * part / parts, tiles * (part + 1) / parts); });
 }
 
-struct Attributes {
-  int32_t padding, halves;
-};
-
-void *Create(TF_OpKernelConstruction *construction) {
-  auto *attributes = new Attributes{0, 0};
-  TF_AutoStatus status;
-  TF_OpKernelConstruction_GetAttrInt32(construction, "padding", &attributes->padding, status.status);
-  if (TF_GetCode(status.status) == TF_OK)
-    TF_OpKernelConstruction_GetAttrInt32(construction, "halves", &attributes->halves, status.status);
-  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status.status);
-  return attributes;
-}
-
-void Delete(void *kernel) { delete static_cast<Attributes *>(kernel); }
-
 template <bool TURNED>
 void Compute(void *kernel, TF_OpKernelContext *context) {
-  const auto &attributes = *static_cast<Attributes *>(kernel);
-  const int64_t padding = attributes.padding;
-  TF_AutoStatus status;
-  TF_Tensor *inputs[2] = {nullptr, nullptr};
-  TF_Tensor *output = nullptr;
-  for (int i = 0; i < 2 && TF_GetCode(status.status) == TF_OK; i++)
-    TF_GetInput(context, i, &inputs[i], status.status);
-  if (TF_GetCode(status.status) == TF_OK) {
-    const TF_Tensor *x = inputs[0], *filter = inputs[1];
-    const int64_t h = TF_Dim(x, 1), w = TF_Dim(x, 2);
-    const Tiling g = {TF_Dim(x, 0),           h,      w, TF_Dim(x, 3), h + 2 * padding - 2, w + 2 * padding - 2,
-                        TF_Dim(filter, TURNED ? 2 : 3), padding};
-    const int64_t shape[4] = {g.n, g.oh, g.ow, g.cout};
-    output = TF_AllocateOutput(context, 0, TF_FLOAT, shape, 4, g.n * g.oh * g.ow * g.cout * sizeof(float), status.status);
-    if (TF_GetCode(status.status) == TF_OK) {
-      const auto convolve = attributes.halves ? Convolve<Half, TURNED> : Convolve<float, TURNED>;
-      convolve(g, static_cast<const float *>(TF_TensorData(x)), static_cast<const float *>(TF_TensorData(filter)),
-               static_cast<float *>(TF_TensorData(output)));
-    }
-  }
-  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelContext_Failure(context, status.status);
-  for (TF_Tensor *tensor : {inputs[0], inputs[1], output})
-    if (tensor != nullptr) TF_DeleteTensor(tensor);
+  const auto &[padding, halves] = *static_cast<WinogradAttributes *>(kernel);
+  KernelRun run(context, 2);
+  if (!run.ok()) return;
+  const int64_t h = run.side(0, 1), w = run.side(0, 2);
+  const Tiling g = {run.side(0, 0),     h,      w, run.side(0, 3), h + 2 * padding - 2, w + 2 * padding - 2,
+                    run.side(1, TURNED ? 2 : 3), padding};
+  float *const y = run.Allocate(0, {g.n, g.oh, g.ow, g.cout});
+  if (y == nullptr) return;
+  const auto convolve = halves ? Convolve<Half, TURNED> : Convolve<float, TURNED>;
+  convolve(g, run.data(0), run.data(1), y);
 }
 
 template <bool TURNED>
-bool Register(const char *name) {
-  TF_AutoStatus status;
-  TF_OpDefinitionBuilder *op = TF_NewOpDefinitionBuilder(name);
-  for (const char *attribute : {"padding: int", "halves: int", "shape: shape"}) TF_OpDefinitionBuilderAddAttr(op, attribute);
-  TF_OpDefinitionBuilderAddInput(op, "x: float");
-  TF_OpDefinitionBuilderAddInput(op, "filter: float");
-  TF_OpDefinitionBuilderAddOutput(op, "y: float");
-  // The C interface cannot give a shape out of attributes; whoever adds the node ensures it.
-  TF_OpDefinitionBuilderSetShapeInferenceFunction(op, &TF_ShapeInferenceContextSetUnknownShape);
-  TF_RegisterOpDefinition(op, status.status);
-  if (TF_GetCode(status.status) != TF_OK) return false;
-  TF_KernelBuilder *kernel = TF_NewKernelBuilder(name, "CPU", &Create, &Compute<TURNED>, &Delete);
-  TF_RegisterKernelBuilder(name, kernel, status.status);
-  return TF_GetCode(status.status) == TF_OK;
+bool Register(const char *op) {
+  return RegisterKernel({op,
+                         {"padding: int", "halves: int", "shape: shape"},
+                         {"x: float", "filter: float"},
+                         {"y: float"},
+                         nullptr,
+                         &WinogradAttributes::Create,
+                         &Compute<TURNED>,
+                         &WinogradAttributes::Delete});
 }
 
 }  // namespace
 
 bool HasWinograd() {
-  static const bool registered = HasAvx512() && Register<false>("EchoforgeConvolution") &&
-                                 Register<true>("EchoforgeConvolutionInput");
+  static const bool registered =
+      HasAvx512() && Register<false>("EchoforgeConvolution") && Register<true>("EchoforgeConvolutionInput");
   return registered;
 }
 

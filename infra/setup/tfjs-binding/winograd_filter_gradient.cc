@@ -12,8 +12,6 @@
 
 #include "crew.h"
 #include "filter_tile.h"
-#include "kernel_api.h"
-#include "tf_auto_status.h"
 #include "winograd_tiles.h"
 
 namespace tfnodejs {
@@ -182,67 +180,30 @@ void FilterGradient(const Tiling &g, const float *x, const float *dy, float *dw)
     for (int64_t i = 0; i < size; i++) dw[i] += copies[size * (part - 1) + i];
 }
 
-struct Attributes {
-  int32_t padding, halves;
-};
-
-void *Create(TF_OpKernelConstruction *construction) {
-  auto *attributes = new Attributes{0, 0};
-  TF_AutoStatus status;
-  TF_OpKernelConstruction_GetAttrInt32(construction, "padding", &attributes->padding, status.status);
-  if (TF_GetCode(status.status) == TF_OK)
-    TF_OpKernelConstruction_GetAttrInt32(construction, "halves", &attributes->halves, status.status);
-  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status.status);
-  return attributes;
-}
-
-void Delete(void *kernel) { delete static_cast<Attributes *>(kernel); }
-
 void Compute(void *kernel, TF_OpKernelContext *context) {
-  const auto &attributes = *static_cast<Attributes *>(kernel);
-  TF_AutoStatus status;
-  TF_Tensor *inputs[2] = {nullptr, nullptr};
-  TF_Tensor *output = nullptr;
-  for (int i = 0; i < 2 && TF_GetCode(status.status) == TF_OK; i++)
-    TF_GetInput(context, i, &inputs[i], status.status);
-  if (TF_GetCode(status.status) == TF_OK) {
-    const TF_Tensor *x = inputs[0], *dy = inputs[1];
-    const Tiling g = {TF_Dim(x, 0),  TF_Dim(x, 1),  TF_Dim(x, 2),  TF_Dim(x, 3),
-                      TF_Dim(dy, 1), TF_Dim(dy, 2), TF_Dim(dy, 3), attributes.padding};
-    const int64_t shape[4] = {3, 3, g.cin, g.cout};
-    output = TF_AllocateOutput(context, 0, TF_FLOAT, shape, 4, 9 * g.cin * g.cout * sizeof(float), status.status);
-    if (TF_GetCode(status.status) == TF_OK) {
-      const auto gradient = attributes.halves ? FilterGradient<Half> : FilterGradient<float>;
-      gradient(g, static_cast<const float *>(TF_TensorData(x)), static_cast<const float *>(TF_TensorData(dy)),
-               static_cast<float *>(TF_TensorData(output)));
-    }
-  }
-  if (TF_GetCode(status.status) != TF_OK) TF_OpKernelContext_Failure(context, status.status);
-  for (TF_Tensor *tensor : {inputs[0], inputs[1], output})
-    if (tensor != nullptr) TF_DeleteTensor(tensor);
-}
-
-bool Register() {
-  constexpr char kName[] = "EchoforgeWinogradFilterGradient";
-  TF_AutoStatus status;
-  TF_OpDefinitionBuilder *op = TF_NewOpDefinitionBuilder(kName);
-  for (const char *attribute : {"padding: int", "halves: int", "shape: shape"}) TF_OpDefinitionBuilderAddAttr(op, attribute);
-  TF_OpDefinitionBuilderAddInput(op, "x: float");
-  TF_OpDefinitionBuilderAddInput(op, "dy: float");
-  TF_OpDefinitionBuilderAddOutput(op, "dw: float");
-  // The C interface cannot give a shape out of attributes; whoever adds the node ensures it.
-  TF_OpDefinitionBuilderSetShapeInferenceFunction(op, &TF_ShapeInferenceContextSetUnknownShape);
-  TF_RegisterOpDefinition(op, status.status);
-  if (TF_GetCode(status.status) != TF_OK) return false;
-  TF_KernelBuilder *kernel = TF_NewKernelBuilder(kName, "CPU", &Create, &Compute, &Delete);
-  TF_RegisterKernelBuilder(kName, kernel, status.status);
-  return TF_GetCode(status.status) == TF_OK;
+  const auto &[padding, halves] = *static_cast<WinogradAttributes *>(kernel);
+  KernelRun run(context, 2);
+  if (!run.ok()) return;
+  const Tiling g = {run.side(0, 0), run.side(0, 1), run.side(0, 2), run.side(0, 3),
+                    run.side(1, 1), run.side(1, 2), run.side(1, 3), padding};
+  float *const dw = run.Allocate(0, {3, 3, g.cin, g.cout});
+  if (dw == nullptr) return;
+  const auto gradient = halves ? FilterGradient<Half> : FilterGradient<float>;
+  gradient(g, run.data(0), run.data(1), dw);
 }
 
 }  // namespace
 
 bool HasWinogradFilterGradient() {
-  static const bool registered = HasAvx512() && Register();
+  static const bool registered =
+      HasAvx512() && RegisterKernel({"EchoforgeWinogradFilterGradient",
+                                     {"padding: int", "halves: int", "shape: shape"},
+                                     {"x: float", "dy: float"},
+                                     {"dw: float"},
+                                     nullptr,
+                                     &WinogradAttributes::Create,
+                                     &Compute,
+                                     &WinogradAttributes::Delete});
   return registered;
 }
 

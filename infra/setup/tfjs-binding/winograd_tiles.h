@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernel_op.h"
 #include "vectors.h"
 
 namespace tfnodejs {
@@ -20,6 +21,17 @@ struct Tiling {
   int64_t tiles_down() const { return (oh + 1) / 2; }
   int64_t tiles_across() const { return (ow + 1) / 2; }
   int64_t tiles() const { return n * tiles_down() * tiles_across(); }
+};
+
+// Attributes of the nodes.
+struct WinogradAttributes {
+  int32_t padding, halves;
+  static void *Create(TF_OpKernelConstruction *construction) {
+    auto *a = new WinogradAttributes{0, 0};
+    ReadAttributes(construction, {{"padding", &a->padding}, {"halves", &a->halves}});
+    return a;
+  }
+  static void Delete(void *kernel) { delete static_cast<WinogradAttributes *>(kernel); }
 };
 
 // Memory that a thread keeps from call to call: fresh pages cost more than what is computed in them.
