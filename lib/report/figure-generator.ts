@@ -1,4 +1,4 @@
-import type { GeneratorManifest, Snapshot } from '../../contract/manifests.ts';
+import type { GeneratorManifest, Snapshot, TickRecord } from '../../contract/manifests.ts';
 import type { FigureSpec } from './figure-spec.ts';
 import { formatCount, formatKimg, formatNumber } from './format.ts';
 import { palette } from './palette.ts';
@@ -91,6 +91,13 @@ export function snapshotMetricSpec(generator: GeneratorManifest, chosen: Snapsho
   };
 }
 
+/** What the last tick says of over-fitting, for a caption; empty where it was not measured. */
+function overfittingOf(last: TickRecord | undefined): string {
+  if (last === undefined || last.rt === null) return '';
+  const strength = last.augmentP > 0 ? `, at augmentation strength ${formatNumber(last.augmentP)}` : '';
+  return ` Over-fitting of D (mean sign of its scores of reals, 1 when it knows them by heart) ends at ${formatNumber(last.rt)}${strength}.`;
+}
+
 /** Losses of G and D per tick. */
 export function generatorLossSpec({ losses, side, className }: GeneratorManifest): FigureSpec {
   const names = ['G', 'D'];
@@ -102,7 +109,7 @@ export function generatorLossSpec({ losses, side, className }: GeneratorManifest
   return {
     name: `generator-loss-${side}`,
     title: `Training losses of ${className}`,
-    caption: 'Logistic losses of generator (G) and discriminator (D), means per tick, regularisation left out.',
+    caption: `Logistic losses of generator (G) and discriminator (D), means per tick, regularisation left out.${overfittingOf(last)}`,
     alt: `Losses of G and D of ${className} over ${losses.length} ticks${last === undefined ? '' : `, ending at ${formatNumber(last.lossG)} and ${formatNumber(last.lossD)}`}.`,
     spec: {
       data: { values: rows },

@@ -4,8 +4,8 @@ import { loadEngine } from '../../../lib/engine/backend.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { styleCount } from '../../../lib/generator/architecture.ts';
 import { augmentationOf, type Augment } from '../../../lib/generator/augment.ts';
-import { dR1, gLogisticNonSaturating } from '../../../lib/generator/loss.ts';
-import { discriminator } from '../../../lib/generator/network.ts';
+import { dLogistic, dR1, drawLatents, gLogisticNonSaturating, trainingStyles } from '../../../lib/generator/loss.ts';
+import { discriminator, synthesis } from '../../../lib/generator/network.ts';
 import type { Round } from '../../../lib/generator/phase.ts';
 import { createTrainingState, disposeTrainingState, type TrainingState } from '../../../lib/generator/state.ts';
 import { createTrainingSteps, type TrainingSteps } from '../../../lib/generator/steps.ts';
@@ -106,6 +106,27 @@ describe.each(['function', 'eager'] as const)('phases with execution %s', (execu
     third!.forEach((x, i) => expect(x).toBeCloseTo(plain[i]!, 5));
     // gMain sees fakes alone, dR1 reals alone: both are augmented.
     for (const i of [0, 5]) expect(Math.abs(second![i]! / plain[i]! - 1)).toBeGreaterThan(1e-3);
+  });
+  it.each([
+    ['ada', { augment: 'ada', augmentPipe: 'bgc' }],
+    ['diffaugment', { augment: 'diffaugment' }],
+  ] as const)('show D reals and fakes of all phases through %s', (_, change) => {
+    const { steps, state } = opened({ ...change, learningRate: 1e-12, r1Gamma: 10 });
+    const { g, d } = state;
+    const seed = tf.tensor1d([1, 7], 'int32');
+    const augmentation = augmentationOf({ ...smallConfig, ...change }, shape)!;
+    const through = (of: 'reals' | 'fakes'): Augment => augmentation.draw({ of, images: 8, seed, p: tf.scalar(1) });
+    const draws = drawLatents(shape, { count: 8, seed, mix: tf.zeros([8, styleCount(shape)]) });
+    const fakes = synthesis(g, shape, { ws: trainingStyles(g, shape, draws).ws, noise: draws.noise });
+    const reals = smallImages(8);
+    const judged = dLogistic({ d, shape }, { reals: through('reals')(reals), fakes: through('fakes')(fakes) });
+    const wanted = [
+      gLogisticNonSaturating({ g, d, shape }, draws, through('fakes')).loss,
+      ...[judged.loss, judged.scoresReal, judged.scoresFake, judged.rt],
+      dR1({ d, shape }, { reals, gamma: 10, augment: through('reals') }),
+    ].map(value);
+    const found = [steps.gMain(round(1)).loss, ...Object.values(steps.dMain(round(1))), steps.dR1(round(1)).penalty];
+    found.forEach((x, i) => expect(Math.abs(x / wanted[i]! - 1), `report ${i}`).toBeLessThan(1e-3));
   });
   it('augment reals and fakes by draws of their own', () => {
     const [reals, fakes] = (['reals', 'fakes'] as const).map((of) => [
