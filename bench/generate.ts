@@ -22,7 +22,7 @@ import {
   requireQuietMachine,
   watchOthers,
 } from './quiet-machine.ts';
-import { startTorch, type TorchPeer } from './torch-peer.ts';
+import { startPeer, type ReferencePeer } from './reference-peer.ts';
 
 export interface GenerateOptions extends WidthOptions {
   readonly count: number;
@@ -42,7 +42,8 @@ export async function benchGenerate(options: GenerateOptions): Promise<void> {
   await loadEngine();
   const settings: EngineSettings = { precision: options.precision, execution: options.execution };
   const dir = await mkdtemp(join(tmpdir(), 'echoforge-bench-'));
-  const torch = options.against === 'torch' ? await startTorch((line) => process.stderr.write(`${line}\n`)) : null;
+  const torch =
+    options.against === 'torch' ? await startPeer('torch', (line) => process.stderr.write(`${line}\n`)) : null;
   try {
     const model = await freshModel(options, join(dir, 'weights.safetensors'));
     const others = watchOthers(torch === null ? [] : [torch.pid]);
@@ -99,7 +100,7 @@ async function networkRates(args: {
   readonly model: GeneratorModel;
   readonly settings: EngineSettings;
   readonly options: GenerateOptions;
-  readonly torch: TorchPeer | null;
+  readonly torch: ReferencePeer | null;
   readonly dir: string;
 }): Promise<{ readonly ours: number; readonly torch: number | null }> {
   const { model, settings, options, torch, dir } = args;
@@ -134,7 +135,7 @@ async function networkRates(args: {
 }
 
 async function loadTorch(
-  torch: TorchPeer,
+  torch: ReferencePeer,
   args: {
     readonly model: GeneratorModel;
     readonly options: GenerateOptions;

@@ -28,7 +28,7 @@ import {
   requireQuietMachine,
   watchOthers,
 } from './quiet-machine.ts';
-import { startTorch, type TorchPeer } from './torch-peer.ts';
+import { startPeer, type ReferencePeer } from './reference-peer.ts';
 
 export interface GeneratorStepOptions extends StepOptions {
   readonly repeats: number;
@@ -62,7 +62,8 @@ export async function benchGeneratorStep(options: GeneratorStepOptions): Promise
   const peak = measureConvolutionPeak(settings);
   checkShare(others(), allowBusy);
   const measured = createMeasuredSteps(options);
-  const torch = options.against === 'torch' ? await startTorch((line) => process.stderr.write(`${line}\n`)) : null;
+  const torch =
+    options.against === 'torch' ? await startPeer('torch', (line) => process.stderr.write(`${line}\n`)) : null;
   try {
     const report = await measure(measured, torch, { options, peak, settings });
     process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : asText(report));
@@ -88,7 +89,7 @@ interface Report {
 
 async function measure(
   measured: MeasuredSteps,
-  torch: TorchPeer | null,
+  torch: ReferencePeer | null,
   { options, peak, settings }: { options: GeneratorStepOptions; peak: number; settings: EngineSettings },
 ): Promise<Report> {
   const { steps, shape, config } = measured;
@@ -153,7 +154,7 @@ const lossTolerance = { fp32: 1e-3, bf16: 0.1 } as const;
 /** @throws Error when PyTorch computes other losses from the same weights and draws: it would be another mathematics */
 async function compareLosses(
   measured: MeasuredSteps,
-  torch: TorchPeer,
+  torch: ReferencePeer,
   { first, precision }: { readonly first: Record<PhaseName, number>; readonly precision: 'fp32' | 'bf16' },
 ): Promise<Record<string, { ours: number; torch: number }>> {
   const dir = await mkdtemp(join(tmpdir(), 'echoforge-bench-'));

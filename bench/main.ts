@@ -1,4 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { benchClassifierPredict } from './classifier-predict.ts';
+import { benchClassifierStep } from './classifier-step.ts';
 import { benchGenerate } from './generate.ts';
 import { benchGeneratorPhase } from './generator-phase.ts';
 import { benchGeneratorStep } from './generator-step.ts';
@@ -12,20 +14,47 @@ const whole = (text: string): number => {
   return n;
 };
 
-/** A benchmark of a network of this size, and what all of them take. */
-const benchmark = (name: string, res: number): Command =>
+const share = (text: string): number => {
+  const n = Number(text);
+  if (!(n > 0 && n <= 1)) throw new InvalidArgumentError('expected a number above 0, at most 1');
+  return n;
+};
+const repeatsOfBlocks = (text: string): number[] => {
+  const counts = text.split(',').map(whole);
+  if (counts.length !== 3) throw new InvalidArgumentError('expected three whole numbers, e.g. 10,20,9');
+  return counts;
+};
+
+/** What every benchmark takes. */
+const measurement = (name: string): Command =>
   program
     .command(name)
+    .addOption(new Option('--precision <p>', 'of convolutions').choices(['fp32', 'bf16']).default('fp32'))
+    .addOption(new Option('--execution <mode>', 'how steps run').choices(['function', 'eager']).default('function'))
+    .option('--allow-busy', 'print figures although other processes use the CPU')
+    .option('--json', 'print one JSON object');
+
+/** A benchmark of the generator at this size. */
+const benchmark = (name: string, res: number): Command =>
+  measurement(name)
     .option('--res <px>', 'resolution', whole, res)
     .option('--channels <n>', '1 or 3', whole, 1)
     .option('--fmap-max <n>', 'most feature maps', whole, 512)
     .option('--fmap-base <n>', 'feature maps times resolution, about', whole, 8192)
     .option('--latent <n>', 'size of z and w', whole, 512)
-    .option('--mapping-layers <n>', 'layers of the mapping network', whole, 8)
-    .addOption(new Option('--precision <p>', 'of convolutions').choices(['fp32', 'bf16']).default('fp32'))
-    .addOption(new Option('--execution <mode>', 'how steps run').choices(['function', 'eager']).default('function'))
-    .option('--allow-busy', 'print figures although other processes use the CPU')
-    .option('--json', 'print one JSON object');
+    .option('--mapping-layers <n>', 'layers of the mapping network', whole, 8);
+
+/** A benchmark of the classifier; of the published network unless told otherwise. */
+const classifierBenchmark = (name: string): Command =>
+  measurement(name)
+    .option('--size <px>', 'side of the input', whole, 256)
+    .option('--batch <n>', 'images per step', whole, 8)
+    .option('--width <share>', 'of the published filter counts', share, 1)
+    .option('--blocks <counts>', 'repeats of block35, block17 and block8', repeatsOfBlocks, [10, 20, 9])
+    .option('--head-units <n>', 'between pooling and softmax', whole, 1024)
+    .option('--repeats <n>', 'measured runs', whole, 9)
+    .addOption(new Option('--freeze <recipe>', 'what is not trained').choices(['none', 'nakata']).default('none'))
+    .addOption(new Option('--against <framework>', 'measure another one in turn').choices(['keras']));
 
 const program = new Command('bench').description('Measure the speed of training and synthesis.').showHelpAfterError();
 
@@ -49,6 +78,14 @@ benchmark('generate', 256)
   .addOption(new Option('--against <framework>', 'measure another one in turn').choices(['torch']))
   .description('images per second: seeds to PNG files in a shard, and the network alone')
   .action(benchGenerate);
+
+classifierBenchmark('classifier-step')
+  .description('one optimiser step of InceptionResNetV2, from bytes to moved weights')
+  .action(benchClassifierStep);
+
+classifierBenchmark('classifier-predict')
+  .description('probabilities of one batch, as the filter and the evaluation ask for them')
+  .action(benchClassifierPredict);
 
 try {
   await program.parseAsync();

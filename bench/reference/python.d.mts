@@ -1,1 +1,4 @@
-export function referencePython(options?: { log?: (line: string) => void }): Promise<string>;
+export function referencePython(options?: {
+  reference?: 'torch' | 'keras';
+  log?: (line: string) => void;
+}): Promise<string>;

@@ -7,18 +7,23 @@ import { cacheDir, isMain } from '../../infra/setup/paths.mjs';
 import { attempt, run } from '../../infra/setup/shell.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const requirements = join(here, 'requirements.txt');
+const references = {
+  torch: { label: 'PyTorch', requirements: join(here, 'requirements.txt') },
+  keras: { label: 'Keras', requirements: join(here, 'requirements-keras.txt') },
+};
 
 /**
- * Python with the pinned packages of the reference, in a virtual environment in the cache, made when first asked for: 1.5
- * minutes and 6 GB, since PyTorch's wheel wants its CUDA libraries. Nothing but `bench` and the fixture script uses it.
+ * Python with the pinned packages of a reference, in a virtual environment in the cache, made when first asked for. PyTorch: 1.5
+ * minutes and 6 GB, since its wheel wants its CUDA libraries. Keras on TensorFlow: 1.3 minutes and 1.6 GB. Nothing but `bench`
+ * and the fixture scripts uses them.
  */
-export async function referencePython({ log = console.log } = {}) {
+export async function referencePython({ reference = 'torch', log = console.log } = {}) {
+  const { label, requirements } = references[reference];
   const hash = createHash('sha256')
     .update(await readFile(requirements))
     .digest('hex')
     .slice(0, 12);
-  const dir = join(cacheDir(), 'torch-reference', hash);
+  const dir = join(cacheDir(), `${reference}-reference`, hash);
   const python = join(dir, 'bin', 'python');
   const complete = join(dir, 'complete');
   const isThere = () =>
@@ -30,10 +35,10 @@ export async function referencePython({ log = console.log } = {}) {
   await mkdir(dirname(dir), { recursive: true });
   await withLock(
     join(cacheDir(), 'locks'),
-    'torch-reference',
+    `${reference}-reference`,
     async () => {
       if (await isThere()) return;
-      log(`PyTorch reference: installing ${requirements} into ${dir}`);
+      log(`${label} reference: installing ${requirements} into ${dir}`);
       await rm(dir, { recursive: true, force: true });
       await run('python3', ['-m', 'venv', dir]);
       const install = ['-m', 'pip', 'install', '--no-cache-dir', '--disable-pip-version-check', '-r', requirements];
@@ -50,6 +55,6 @@ export async function referencePython({ log = console.log } = {}) {
 if (isMain(import.meta)) {
   const [script, ...args] = process.argv.slice(2);
   if (script === undefined) throw new Error('expected a script of bench/reference, e.g. make_generator_fixtures.py');
-  const python = await referencePython();
+  const python = await referencePython({ reference: script.startsWith('keras') ? 'keras' : 'torch' });
   process.exitCode = (await attempt(python, [join(here, script), ...args], { inherit: true })).code;
 }

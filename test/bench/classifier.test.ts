@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { classifierConfig, type ClassifierOptions } from '../../bench/classifier-config.ts';
+import { classifierText, measureInTurn, requireSame } from '../../bench/classifier-report.ts';
+
+const options: ClassifierOptions = {
+  ...{ size: 75, batch: 4, width: 0.1, blocks: [1, 1, 1], headUnits: 8, repeats: 3, allowBusy: true },
+  ...{ precision: 'fp32', execution: 'function', freeze: 'nakata' },
+};
+
+describe('a benchmark of the classifier', () => {
+  it('leaves nothing to chance, so that another framework computes the same', () => {
+    const { mirror, shift, zoom, brightness, contrast, dropout, freeze } = classifierConfig(options);
+    expect([mirror, shift, zoom, brightness, contrast, dropout]).toEqual([false, 0, 0, 0, 0, 0]);
+    expect(freeze).toBe('nakata');
+  });
+  it('refuses figures of another mathematics', () => {
+    expect(() => requireSame('the loss', { ours: 1.0005, keras: 1 }, options)).not.toThrow();
+    expect(() => requireSame('the loss', { ours: 1.01, keras: 1 }, options)).toThrow('not the same mathematics');
+    expect(() => requireSame('the loss', { ours: Number.NaN, keras: 1 }, options)).toThrow('not the same mathematics');
+    expect(() => requireSame('the loss', { ours: 1.05, keras: 1 }, { ...options, precision: 'bf16' })).not.toThrow();
+  });
+  it('measures as often as asked after one burn-in, and gives images per second of the median', async () => {
+    let runs = 0;
+    const measured = await measureInTurn(() => (runs += 1), { keras: null, command: 'step' }, options);
+    const [ours, ...others] = measured.sides;
+    expect([runs, ours?.ms.runs, others.length, measured.ratio]).toEqual([4, 3, 0, null]);
+    expect(ours?.imagesPerSecond).toBeCloseTo(4000 / ours!.ms.median, 9);
+    expect(ours?.peakRssBytes).toBeGreaterThan(1e6);
+    const text = classifierText({ ...measured, busy: true, check: null, execution: 'function', tensorsAlive: 1 });
+    expect(text).toContain('NOT A MEASUREMENT');
+  });
+});
