@@ -6,6 +6,7 @@ import {
   type RefTo,
   type SyntheticSetManifest,
 } from '../contract/manifests.ts';
+import { styleCountOf } from '../contract/plan.ts';
 import type { ManifestRef } from '../contract/refs.ts';
 import type { Study } from '../contract/study.ts';
 import type { TimeoutProfileName } from '../contract/timeouts.ts';
@@ -34,12 +35,34 @@ export async function resolveTool<T extends ToolName>(
   options: { readonly tool: T; readonly input: unknown; readonly timeouts: TimeoutProfileName },
 ): Promise<ToolPlan<T>> {
   const { tool, timeouts } = options;
-  const { study: studyId, class: className, nimg, ...request } = parseToolInput(tool, options.input);
+  const { study: studyId, class: className, nimg, ...request } = parseToolInput<ToolName>(tool, options.input);
   const { study, side } = await findClass(store, tool, { studyId, className });
+  const styles = 'columnStyles' in request ? { columnStyles: columnStylesOf(tool, request.columnStyles, study) } : {};
   const found = await chooseSnapshot(store, tool, { study, side, nimg });
   const psi = request.psi ?? study.synthesis.psi;
   // `parseToolInput` gave the request of this very tool; the filled-in psi completes it.
-  return { tool, study, side, ...found, request: { ...request, psi } as ToolPlan<T>['request'], timeouts };
+  return {
+    tool,
+    study,
+    side,
+    ...found,
+    request: { ...request, ...styles, psi } as unknown as ToolPlan<T>['request'],
+    timeouts,
+  };
+}
+
+/**
+ * Layers whose style the column gives. Null: the coarser half, the original's 0-6 at 256 px. The schema cannot know the
+ * resolution, and with it the number of layers.
+ */
+function columnStylesOf(tool: ToolName, styles: readonly number[] | null, { image }: Study): readonly number[] {
+  const count = styleCountOf(image.resolution);
+  const chosen = styles ?? [...Array(count / 2).keys()];
+  const strange = chosen.filter((style) => style >= count);
+  if (strange.length === 0) return chosen;
+  throw new ToolInputError(tool, [
+    `columnStyles: expected layers 0-${count - 1} at ${image.resolution} px, found ${strange.join(', ')}`,
+  ]);
 }
 
 /** The study of that id, and which side of it the class is. */

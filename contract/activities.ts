@@ -175,7 +175,10 @@ export interface CpuActivities {
   /** Prepares what lies under a prefix like the released models' data set, as one test shard per class. */
   prepareReevaluation(input: ReevaluateInput): Promise<ReevaluationSet>;
   /** The grid and the manifest of a finished list of images. */
-  publishImages(input: { readonly plan: ToolPlan; readonly chunks: readonly GeneratedChunk[] }): Promise<ToolResult>;
+  publishImages(input: {
+    readonly plan: ToolPlan<'generateImages'>;
+    readonly chunks: readonly GeneratedChunk[];
+  }): Promise<ToolResult>;
   appendReevaluation(input: {
     readonly request: ReevaluateInput;
     readonly set: ReevaluationSet;
@@ -309,7 +312,13 @@ export interface GpuActivities {
     readonly lastSeed: number;
   }): Promise<SyntheticShard>;
   /** The images of some seeds of a plan, in their order. */
-  generateImageChunk(input: { readonly plan: ToolPlan; readonly seeds: readonly number[] }): Promise<GeneratedChunk>;
+  generateImageChunk(input: {
+    readonly plan: ToolPlan<'generateImages'>;
+    readonly seeds: readonly number[];
+  }): Promise<GeneratedChunk>;
+  mixStyles(input: { readonly plan: ToolPlan<'styleMixing'> }): Promise<ToolResult>;
+  sweepTruncation(input: { readonly plan: ToolPlan<'truncationSweep'> }): Promise<ToolResult>;
+  interpolateLatents(input: { readonly plan: ToolPlan<'interpolateLatents'> }): Promise<ToolResult>;
   scoreShard(input: {
     readonly study: Study;
     readonly side: ClassSide;

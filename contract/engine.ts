@@ -182,6 +182,31 @@ export interface GenerateImagesTask extends ToolTask {
   readonly noise: NoiseMode;
 }
 
+export interface MixStylesTask extends ToolTask {
+  readonly rowSeeds: readonly number[];
+  readonly columnSeeds: readonly number[];
+  /** Layers whose style comes from the column. */
+  readonly columnStyles: readonly number[];
+  readonly psi: number;
+  readonly noise: Exclude<NoiseMode, 'seed'>;
+}
+
+export interface SweepTruncationTask extends ToolTask {
+  readonly seeds: readonly number[];
+  readonly psi: readonly number[];
+  readonly noise: NoiseMode;
+}
+
+export interface InterpolateLatentsTask extends ToolTask {
+  /** Keyframes; the film returns to the first. */
+  readonly seeds: readonly number[];
+  readonly framesBetween: number;
+  readonly space: 'z' | 'w';
+  readonly psi: number;
+  readonly noise: Exclude<NoiseMode, 'seed'>;
+  readonly frameMs: number;
+}
+
 export interface ScoreShardsTask {
   readonly model: ClassifierModel;
   readonly shards: readonly LocalShard[];
@@ -203,6 +228,9 @@ export interface EngineTasks {
     readonly output: LocalShard & { readonly images: number };
   };
   readonly generateImages: { readonly input: GenerateImagesTask; readonly output: ToolOutput };
+  readonly mixStyles: { readonly input: MixStylesTask; readonly output: ToolOutput };
+  readonly sweepTruncation: { readonly input: SweepTruncationTask; readonly output: ToolOutput };
+  readonly interpolateLatents: { readonly input: InterpolateLatentsTask; readonly output: ToolOutput };
   readonly scoreShards: { readonly input: ScoreShardsTask; readonly output: ScoreShardsOutput };
 }
 export type EngineTaskName = keyof EngineTasks;

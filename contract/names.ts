@@ -11,6 +11,9 @@ export const workflowTypes = {
   publishReport: 'publishReport',
   reevaluate: 'reevaluate',
   generateImages: 'generateImages',
+  styleMixing: 'styleMixing',
+  truncationSweep: 'truncationSweep',
+  interpolateLatents: 'interpolateLatents',
 } as const;
 
 /** Default task queues; a study may map a step to a tagged queue such as `gpu-a100` (see `queues` in the study file). */

@@ -89,3 +89,6 @@ export function acceptedSoFar(
   }
   return shards.reduce((sum, { accepted }) => sum + accepted, 0);
 }
+
+/** Layers of a generator that take a style: 14 at 256 px. */
+export const styleCountOf = (resolution: number): number => 2 * Math.log2(resolution) - 2;

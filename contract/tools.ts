@@ -19,6 +19,9 @@ export class ToolInputError extends Error {
 /** Seeds as NumPy takes them end at 2^32 - 1; those from 2^31 on belong to the metrics. */
 const maxSeed = 2 ** 31 - 1;
 const maxImages = 10_000;
+/** Cells of a grid, and frames of an animation: they are held in memory. */
+const maxCells = 1024;
+const maxFrames = 600;
 
 /** "1-50,77" as [1, ..., 50, 77], in the order written. Null when it cannot be read, or names too many. */
 export function parseNumberList(text: string, most: number): number[] | null {
@@ -46,6 +49,7 @@ const numberList = (what: string, { most, largest }: { most: number; largest: nu
   });
 
 const seeds = numberList('seeds', { most: maxImages, largest: maxSeed });
+const fewSeeds = numberList('seeds', { most: maxCells, largest: maxSeed });
 const psi = z.number().min(-4).max(4);
 const noise = z.enum(['seed', 'constant', 'none']);
 export type NoiseMode = z.output<typeof noise>;
@@ -66,10 +70,49 @@ const ownPsi = psi.nullable().default(null);
 
 const schemas = {
   generateImages: z.strictObject({ ...snapshot, seeds, psi: ownPsi, noise: noise.default('seed') }),
+  styleMixing: z
+    .strictObject({
+      ...snapshot,
+      rowSeeds: fewSeeds,
+      columnSeeds: fewSeeds,
+      /** Indices of the layers whose style comes from the column: 0 is the coarsest. Null: the coarser half. */
+      columnStyles: numberList('styles', { most: 18, largest: 17 }).nullable().default(null),
+      psi: ownPsi,
+      noise: noise.exclude(['seed']).default('constant'),
+    })
+    .refine(({ rowSeeds, columnSeeds }) => rowSeeds.length * columnSeeds.length <= maxCells, {
+      path: ['columnSeeds'],
+      error: `expected at most ${maxCells} pairs of row and column`,
+    }),
+  truncationSweep: z
+    .strictObject({
+      ...snapshot,
+      seeds: fewSeeds,
+      psi: z.array(psi).min(1).max(64),
+      noise: noise.default('seed'),
+    })
+    .refine((input) => input.seeds.length * input.psi.length <= maxCells, {
+      path: ['seeds'],
+      error: `expected at most ${maxCells} pairs of seed and psi`,
+    }),
+  interpolateLatents: z
+    .strictObject({
+      ...snapshot,
+      /** Keyframes in the order of the film, which returns to the first. */
+      seeds: fewSeeds.refine((list) => list.length >= 2, { error: 'expected at least two different seeds' }),
+      framesBetween: z.int().min(1).max(240).default(15),
+      space: z.enum(['z', 'w']).default('w'),
+      psi: ownPsi,
+      noise: noise.exclude(['seed']).default('constant'),
+      frameMs: z.int().min(20).max(2000).default(50),
+    })
+    .refine(({ seeds: list, framesBetween }) => list.length * (framesBetween + 1) <= maxFrames, {
+      path: ['framesBetween'],
+      error: `expected at most ${maxFrames} frames: seeds x (framesBetween + 1)`,
+    }),
 };
 
 export type ToolName = keyof typeof schemas;
-export const toolNames = Object.keys(schemas) as readonly ToolName[]; // their own keys
 
 export type ToolInput<T extends ToolName> = Readonly<z.output<(typeof schemas)[T]>>;
 
@@ -79,7 +122,7 @@ export type ToolInput<T extends ToolName> = Readonly<z.output<(typeof schemas)[T
  */
 export function parseToolInput<T extends ToolName>(tool: T, input: unknown): ToolInput<T> {
   const parsed = schemas[tool].safeParse(input ?? {});
-  if (parsed.success) return parsed.data as ToolInput<T>; // the schema of this very tool
+  if (parsed.success) return parsed.data as unknown as ToolInput<T>; // the schema of this very tool
   const problems = parsed.error.issues.map(
     ({ path, message }) => `${path.map(String).join('.') || '(input)'}: ${message}`,
   );
@@ -109,6 +152,9 @@ export interface ToolPlan<T extends ToolName = ToolName> {
 type Filled<T extends ToolName> = Omit<ToolInput<T>, 'study' | 'class' | 'nimg' | 'psi'> & { readonly psi: number };
 export interface ToolRequests {
   readonly generateImages: Filled<'generateImages'>;
+  readonly styleMixing: Omit<Filled<'styleMixing'>, 'columnStyles'> & { readonly columnStyles: readonly number[] };
+  readonly truncationSweep: Omit<ToolInput<'truncationSweep'>, 'study' | 'class' | 'nimg'>;
+  readonly interpolateLatents: Filled<'interpolateLatents'>;
 }
 
 /** A file that a tool left below its prefix. */

@@ -5,9 +5,12 @@ import { loadEngine } from '../lib/engine/backend.ts';
 import { describeEngine } from '../lib/engine/fingerprint.ts';
 import { trainGenerator } from '../lib/generator/train.ts';
 import { generateImages } from '../lib/synthesis/generate-images.ts';
+import { interpolateLatents } from '../lib/synthesis/interpolate-latents.ts';
 import { measureFilter } from '../lib/synthesis/measure-filter.ts';
 import { measureSnapshot } from '../lib/synthesis/measure-snapshot.ts';
+import { mixStyles } from '../lib/synthesis/mix-styles.ts';
 import { scoreShards } from '../lib/synthesis/score-shards.ts';
+import { sweepTruncation } from '../lib/synthesis/sweep-truncation.ts';
 import { synthesizeShard } from '../lib/synthesis/synthesize-shard.ts';
 import { createLogger } from './config.ts';
 import type { FromEngine, ToEngine } from './engine-protocol.ts';
@@ -30,6 +33,9 @@ const implementations: { readonly [T in EngineTaskName]: Implementation<T> } = {
   measureFilter,
   synthesizeShard,
   generateImages,
+  mixStyles,
+  sweepTruncation,
+  interpolateLatents,
   scoreShards,
 };
 

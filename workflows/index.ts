@@ -9,3 +9,6 @@ export { evaluateModels } from './evaluate-models.ts';
 export { publishReport } from './publish-report.ts';
 export { reevaluate } from './reevaluate.ts';
 export { generateImages } from './generate-images.ts';
+export { styleMixing } from './style-mixing.ts';
+export { truncationSweep } from './truncation-sweep.ts';
+export { interpolateLatents } from './interpolate-latents.ts';

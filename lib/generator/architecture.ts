@@ -1,3 +1,4 @@
+import { styleCountOf } from '../../contract/plan.ts';
 import type { GeneratorConfig, Study } from '../../contract/study.ts';
 
 /**
@@ -52,7 +53,7 @@ export function blockResolutions(shape: NetworkShape): number[] {
 
 /** Number of w vectors that the synthesis network takes: 14 at 256 px. */
 export function styleCount(shape: NetworkShape): number {
-  return 2 * Math.log2(shape.resolution) - 2;
+  return styleCountOf(shape.resolution);
 }
 
 /** Sides of the noise maps in layer order: 4, 8, 8, 16, 16, ... */

@@ -115,7 +115,39 @@ export function createSampler(options: {
   };
 }
 
-let loadedSamplers = 0;
+let loadedGenerators = 0;
+
+/** An averaged generator in memory. */
+export interface LoadedGenerator {
+  readonly shape: NetworkShape;
+  readonly weights: ReadonlyMap<string, tf.Variable>;
+  /** [latentSize] */
+  readonly wAvg: tf.Variable;
+  readonly dispose: () => void;
+}
+
+/**
+ * Loads the weights of a snapshot. The caller disposes them.
+ * @throws WeightsError when the file does not hold this generator
+ */
+export async function loadGenerator(model: GeneratorModel): Promise<LoadedGenerator> {
+  const shape = networkShapeOf(model.config, model.image);
+  const prefix = `sampler${loadedGenerators++}`; // tfjs wants unique names; results do not depend on them
+  const zero = (name: string, dims: readonly number[]): tf.Variable =>
+    createVariable(`${prefix}/${name}`, dims, new Float32Array(dims.reduce((size, side) => size * side, 1)), false);
+  const weights = new Map(generatorVariables(shape).map((spec) => [spec.name, zero(spec.name, spec.shape)] as const));
+  const wAvg = zero('wAvg', [shape.latentSize]);
+  const dispose = (): void => {
+    for (const variable of [...weights.values(), wAvg]) variable.dispose();
+  };
+  try {
+    await loadSnapshot(model.weightsFile, { weights, wAvg });
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+  return { shape, weights, wAvg, dispose };
+}
 
 /**
  * Loads a snapshot for sampling in batches of `batchSize`. The caller disposes it.
@@ -127,27 +159,13 @@ export async function loadSampler(options: {
   readonly batchSize: number;
 }): Promise<Sampler> {
   const { model, settings, batchSize } = options;
-  const shape = networkShapeOf(model.config, model.image);
-  const prefix = `sampler${loadedSamplers++}`; // tfjs wants unique names; results do not depend on them
-  const zero = (name: string, dims: readonly number[]): tf.Variable =>
-    createVariable(`${prefix}/${name}`, dims, new Float32Array(dims.reduce((size, side) => size * side, 1)), false);
-  const weights = new Map(generatorVariables(shape).map((spec) => [spec.name, zero(spec.name, spec.shape)] as const));
-  const wAvg = zero('wAvg', [shape.latentSize]);
-  const release = (): void => {
-    for (const variable of [...weights.values(), wAvg]) variable.dispose();
-  };
-  try {
-    await loadSnapshot(model.weightsFile, { weights, wAvg });
-  } catch (error) {
-    release();
-    throw error;
-  }
+  const { shape, weights, wAvg, dispose } = await loadGenerator(model);
   const sampler = createSampler({ name: 'sample', weights, wAvg, shape, settings, batchSize });
   return {
     ...sampler,
     dispose: () => {
       sampler.dispose();
-      release();
+      dispose();
     },
   };
 }

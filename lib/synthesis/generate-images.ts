@@ -1,12 +1,9 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { EngineContext, GenerateImagesTask, NamedFile, ToolOutput } from '../../contract/engine.ts';
 import { loadEngine } from '../engine/backend.ts';
 import { loadSampler } from '../generator/sampler.ts';
-import { encodePng } from '../image/png.ts';
 import type { RawImage } from '../image/raw-image.ts';
-import { withPngText } from '../png-metadata/png-text.ts';
-import { memberOfSeed, sampleSeeds, seedBlocks } from './sample-seeds.ts';
+import { blocksOfSeeds, memberOfSeed, sampleSeeds } from './sample-seeds.ts';
+import { writePng } from './tool-files.ts';
 import { sharedNoise } from './tool-noise.ts';
 
 /**
@@ -26,14 +23,14 @@ export async function generateImages(task: GenerateImagesTask, context: EngineCo
   const files = new Map<number, NamedFile>();
   try {
     const noise = sharedNoise(task.noise, { noiseSizes: sampler.noiseSizes, batchSize, seed: task.seed });
-    for (const block of blocksOf(seeds, batchSize)) {
+    for (const block of blocksOfSeeds(seeds, batchSize)) {
       context.signal.throwIfAborted();
       const images = sampleSeeds(sampler, {
         seeds: block,
         psi,
         resolution,
         channels,
-        ...(noise === null ? {} : { noise }),
+        ...(noise && { noise }),
       });
       for (const [slot, image] of images.entries()) {
         const seed = (block[0] ?? 0) + slot;
@@ -48,21 +45,12 @@ export async function generateImages(task: GenerateImagesTask, context: EngineCo
   return { files: seeds.map((seed) => files.get(seed)).filter((file) => file !== undefined) };
 }
 
-/** The whole blocks that hold the seeds, each once. */
-function blocksOf(seeds: readonly number[], batchSize: number): number[][] {
-  const firsts = new Set(seeds.map((seed) => seed - (seed % batchSize)));
-  return [...firsts].flatMap((seed) => seedBlocks({ firstSeed: seed, lastSeed: seed, batchSize }));
-}
-
-async function writeImage(
+function writeImage(
   task: GenerateImagesTask,
   { seed, image, dir }: { readonly seed: number; readonly image: RawImage; readonly dir: string },
 ): Promise<NamedFile> {
   // As synthesis writes it; another kind of noise is another image and says so.
-  const text = { class: task.className, seed: String(seed), psi: String(task.psi), ...task.provenance };
-  const png = withPngText(await encodePng(image), task.noise === 'seed' ? text : { ...text, noise: task.noise });
-  const name = memberOfSeed(seed);
-  const file = join(dir, name);
-  await writeFile(file, png);
-  return { name, file };
+  const text = { seed: String(seed), psi: String(task.psi) };
+  const noise = task.noise === 'seed' ? {} : { noise: task.noise };
+  return writePng(task, { dir, name: memberOfSeed(seed), image, text: { ...text, ...noise } });
 }

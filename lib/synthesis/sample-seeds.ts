@@ -55,3 +55,9 @@ export function seedBlocks(args: {
     Array.from({ length: batchSize }, (_unused, slot) => (first + k) * batchSize + slot),
   );
 }
+
+/** The whole blocks that hold the listed seeds, each once, in the order of their first mention. */
+export function blocksOfSeeds(seeds: readonly number[], batchSize: number): number[][] {
+  const firsts = new Set(seeds.map((seed) => seed - (seed % batchSize)));
+  return [...firsts].flatMap((seed) => seedBlocks({ firstSeed: seed, lastSeed: seed, batchSize }));
+}

@@ -42,7 +42,7 @@ describe('resolveTool', () => {
   };
   const finishGenerator = (): Promise<void> =>
     finish('generator/benign', { kind: 'generator', snapshots } as unknown as GeneratorManifest); // what is read of it
-  const resolve = (over: object = {}): Promise<ToolPlan> =>
+  const resolve = (over: object = {}): Promise<ToolPlan<'generateImages'>> =>
     resolveTool(store, {
       ...{ tool: 'generateImages', timeouts: 'test' },
       input: { study: 's1', class: 'benign', seeds: '1-3', ...over },
@@ -84,5 +84,19 @@ describe('resolveTool', () => {
     await store.delete(blobKey(snapshots[1]!.weights.sha256));
     await expect(resolve()).rejects.toThrow(/snapshot 64 are no longer in the store/);
     await expect(resolve()).rejects.toMatchObject({ name: 'ToolInputError' });
+  });
+
+  it('mixes the coarser half by default, and refuses layers that the network lacks', async () => {
+    await finishGenerator();
+    const mixing = (over: object): Promise<ToolPlan<'styleMixing'>> =>
+      resolveTool(store, {
+        ...{ tool: 'styleMixing', timeouts: 'test' },
+        input: { study: 's1', class: 'benign', rowSeeds: '1', columnSeeds: '2', ...over },
+      });
+    expect((await mixing({})).request.columnStyles).toEqual([0, 1, 2, 3]); // of 8 at 32 px
+    expect((await mixing({ columnStyles: '6-7' })).request.columnStyles).toEqual([6, 7]);
+    await expect(mixing({ columnStyles: '6-8' })).rejects.toThrow(
+      /columnStyles: expected layers 0-7 at 32 px, found 8/,
+    );
   });
 });

@@ -6,14 +6,16 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { ReevaluationRow } from '../../contract/activities.ts';
 import { reevaluationsKey } from '../../contract/keys.ts';
 import type { EvaluationManifest, FilteredSetManifest, Prediction } from '../../contract/manifests.ts';
+import type { ToolManifest, ToolResult } from '../../contract/tools.ts';
 import { describeRuntime } from '../../lib/fingerprint.ts';
 import { writePhantomDataset } from '../../lib/phantom/dataset.ts';
 import type { Results } from '../../lib/report/results.ts';
-import { getBlob } from '../../lib/storage/blobs.ts';
+import { getBlob, hashBytes } from '../../lib/storage/blobs.ts';
 import { readPointer } from '../../lib/storage/pointer.ts';
 import { writeInceptionWeights } from '../support/inception-weights.ts';
 import { compareWithStored, parsePredictions, recomputeEvaluation } from '../support/recompute.ts';
 import { createRunner, smallStudy, type StudyRunner } from '../support/study-runner.ts';
+import { toolInputs } from '../support/tool-inputs.ts';
 
 /** One study on real Temporal, MinIO and TensorFlow, from `echoforge import` to re-evaluation; the tests build on it in order. */
 const studyId = 'whole';
@@ -155,6 +157,46 @@ describe('a study', () => {
     expect(events.length).toBeGreaterThanOrEqual(4);
     const metric = await readFile(join(logs, 'generator', 'benign', 'events.out.tfevents.metric.echoforge'));
     for (const tag of ['Metrics/fd.irv2-real', 'Metrics/fd.irv2-real/floor']) expect(metric.includes(tag)).toBe(true);
+  });
+});
+
+describe('the tools on a study', () => {
+  const outputs = join(tmpdir(), `echoforge-tools-${process.pid}`);
+  afterAll(async () => rm(outputs, { recursive: true, force: true }));
+  const read = async (result: ToolResult): Promise<ToolManifest> =>
+    JSON.parse((await runner.store.get(result.manifest)).toString()) as ToolManifest;
+  const run = async (tool: string, name: string, input: object): Promise<ToolResult> => {
+    await runner.startTool(tool, `tool/${name}`, input);
+    await runner.finish(`tool/${name}`);
+    const text = await runner.temporal('workflow', 'result', '-w', `tool/${name}`, '-o', 'json');
+    return (JSON.parse(text) as { result: ToolResult }).result;
+  };
+
+  it.each(Object.keys(toolInputs(studyId)))('%s leaves its files and a manifest', async (tool) => {
+    const result = await run(tool, tool, toolInputs(studyId)[tool] ?? {});
+    const manifest = await read(result);
+    expect(manifest.files).toHaveLength(result.files);
+    for (const { name, sha256 } of manifest.files)
+      expect(hashBytes(await runner.store.get(`${result.prefix}${name}`)).sha256).toBe(sha256);
+    expect(JSON.stringify(manifest)).not.toMatch(/whole|20\d\d-\d\d-\d\dT|127\.0\.0\.1/);
+    const again = await run(tool, `${tool}-again`, toolInputs(studyId)[tool] ?? {});
+    expect(again).toEqual(result);
+    expect(await read(again)).toEqual(manifest);
+  });
+
+  it('generateImages gives the files that synthesis gave, and `echoforge tools` fetches them', async () => {
+    await runner.echoforge('tools', studyId, '--out', outputs, '--tool', 'generateImages');
+    const names = (await readdir(outputs, { recursive: true })).map(String);
+    const own = join(dir, 'export', 'synthesis', 'benign', 'images');
+    for (const seed of ['seed00001.png', 'seed00040.png']) {
+      const path = names.find((name) => name.endsWith(seed)) ?? '';
+      expect((await readFile(join(outputs, path))).equals(await readFile(join(own, seed)))).toBe(true);
+    }
+  });
+
+  it('are refused by field when the input cannot work', async () => {
+    await runner.startTool('generateImages', 'tool/refused', { study: studyId, class: 'cyst', seeds: '1' });
+    await expect(runner.finish('tool/refused')).rejects.toThrow(/class: expected benign or malignant/);
   });
 });
 

@@ -226,6 +226,9 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
       world.generatedSeeds.push(seeds);
       return Promise.resolve({ request: 'request', fingerprint: fakeFingerprint, files: ref('f', 'f') });
     },
+    mixStyles: ({ plan }) => Promise.resolve(toolResult(plan, 5)),
+    sweepTruncation: ({ plan }) => Promise.resolve(toolResult(plan, 5)),
+    interpolateLatents: ({ plan }) => Promise.resolve(toolResult(plan, 2)),
     scoreShard: ({ shard }) => Promise.resolve({ ...shard, scores: ref('s', 's'), accepted: 4 }),
     predictTestSet: ({ precision, execution }) => {
       world.predictedWith = `${precision}/${execution}`;

@@ -1,4 +1,7 @@
 /** An input for each tool on a study of `smallStudy`. */
 export const toolInputs = (study: string): Readonly<Record<string, object>> => ({
   generateImages: { study, class: 'benign', seeds: '1-40,77' },
+  styleMixing: { study, class: 'malignant', rowSeeds: '1-3', columnSeeds: '11-14', columnStyles: '0-3' },
+  truncationSweep: { study, class: 'benign', seeds: '1-4', psi: [0, 0.5, 1, 1.6] },
+  interpolateLatents: { study, class: 'benign', seeds: '1-3', framesBetween: 3 },
 });

@@ -69,8 +69,20 @@ describe('tools', () => {
   });
 
   it.each([
+    ['styleMixing', { ...target, rowSeeds: '1', columnSeeds: '2' }, 'mixStyles'],
+    ['truncationSweep', { ...target, seeds: '1', psi: [1] }, 'sweepTruncation'],
+    ['interpolateLatents', { ...target, seeds: '1,2' }, 'interpolateLatents'],
+  ])('%s is one activity', async (tool, input, activity) => {
+    expect(await execute(tool, input)).toMatchObject({ prefix: `${tool}/`, nimg: 64, chosenBy: 'lowest' });
+    expect(world.calls).toEqual(['resolveTool', activity]);
+  });
+
+  it.each([
     ['generateImages', { ...target, seeds: '5-3' }, /seeds: expected .*found \\?"5-3/],
     ['generateImages', undefined, /study/],
+    ['styleMixing', { ...target, rowSeeds: '1' }, /columnSeeds/],
+    ['truncationSweep', { ...target, seeds: '1-600', psi: [0, 1] }, /at most 1024 pairs/],
+    ['interpolateLatents', { ...target, seeds: '1' }, /at least two/],
   ])('%s refuses %j by field, before any work', async (tool, input, text) => {
     const failure = await execute(tool, input).then(
       () => null,

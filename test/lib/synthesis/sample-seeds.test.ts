@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Sampler } from '../../../lib/generator/sampler.ts';
-import { memberOfSeed, sampleSeeds, seedBlocks } from '../../../lib/synthesis/sample-seeds.ts';
+import { blocksOfSeeds, memberOfSeed, sampleSeeds, seedBlocks } from '../../../lib/synthesis/sample-seeds.ts';
 import { latentsForSeed } from '../../../lib/synthesis/seed-inputs.ts';
 
 /** A sampler of 2 x 2 images whose pixels tell slot and psi. */
@@ -59,4 +59,11 @@ describe('memberOfSeed', () => {
   it('pads to five digits and goes on with more', () => {
     expect([1, 25_000, 123_456].map(memberOfSeed)).toEqual(['seed00001.png', 'seed25000.png', 'seed123456.png']);
   });
+});
+
+it('blocksOfSeeds gives whole, aligned blocks, each once, in the order of the list', () => {
+  expect(blocksOfSeeds([9, 2, 3, 8], 4)).toEqual([
+    [8, 9, 10, 11],
+    [0, 1, 2, 3],
+  ]);
 });
