@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 const project = (name: string, include: string[], extra: Record<string, unknown> = {}) => ({
@@ -7,7 +8,10 @@ const project = (name: string, include: string[], extra: Record<string, unknown>
 export default defineConfig({
   test: {
     projects: [
-      project('unit', ['test/{contract,lib,activities,workers,cli,infra,bench}/**/*.test.ts']),
+      // Two at least: alone on two cores, a test leaves half of them idle.
+      project('unit', ['test/{contract,lib,activities,workers,cli,infra,bench}/**/*.test.ts'], {
+        maxWorkers: Math.max(2, availableParallelism() - 1),
+      }),
       project('workflow', ['test/workflows/**/*.test.ts'], {
         globalSetup: ['test/support/temporal-server.ts'],
         fileParallelism: false,
