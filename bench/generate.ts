@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { EngineSettings, GeneratorModel } from '../contract/engine.ts';
 import { loadEngine } from '../lib/engine/backend.ts';
 import { executionOf } from '../lib/engine/compile.ts';
-import { readTensorFile, writeTensorFile } from '../lib/engine/tensor-file.ts';
+import { writeTensorFile } from '../lib/engine/tensor-file.ts';
 import { tf } from '../lib/engine/tf.ts';
 import { networkShapeOf } from '../lib/generator/architecture.ts';
 import { saveSnapshot } from '../lib/generator/checkpoint.ts';
@@ -111,7 +111,7 @@ async function networkRates(args: {
   const input = { ...inputsForSeeds({ seeds, latentSize, noiseSizes }), psi: 1 };
   const pixels = sampler.sampleRaw(input);
   if (torch !== null) {
-    await loadTorch(torch, { model, options, input, noiseSizes, file: join(dir, 'torch.safetensors') });
+    await loadTorch(torch, { model, options, input, noiseSizes, file: join(dir, 'draws.safetensors') });
     const theirs = await torch.ask<{ pixels: number[] }>('sample');
     const largest = theirs.pixels.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
     const apart = theirs.pixels.reduce((most, x, i) => Math.max(most, Math.abs(x - (pixels[i] ?? Number.NaN))), 0);
@@ -148,24 +148,22 @@ async function loadTorch(
   const { batch, precision } = options;
   const { resolution, channels } = model.image;
   const { latentSize, fmapBase, fmapMax, mappingLayers } = model.config;
-  const { tensors } = await readTensorFile(torchFile(model.weightsFile));
-  const weights = [...tensors].map(([name, { shape, values }]): [string, tf.Tensor] => [
-    name,
-    tf.tensor(values, shape),
-  ]);
   const draws = Object.fromEntries([
-    ['draws/z', tf.tensor2d(input.z, [batch, latentSize])],
+    ['z', tf.tensor2d(input.z, [batch, latentSize])],
     ...input.noise.map((map, i): [string, tf.Tensor] => {
       const side = noiseSizes[i] ?? 0;
-      return [`draws/noise${i}`, tf.tensor4d(map, [batch, side, side, 1])];
+      return [`noise${i}`, tf.tensor4d(map, [batch, side, side, 1])];
     }),
   ]) as Record<string, tf.Tensor>;
-  const all = { ...Object.fromEntries(weights), ...draws };
-  await writeTensorFile(file, all, {});
-  tf.dispose(all);
+  await writeTensorFile(file, draws, {});
+  tf.dispose(draws);
   const widths = { fmap_base: fmapBase, fmap_max: fmapMax, mapping_layers: mappingLayers };
   const shape = { resolution, channels, latent_size: latentSize, ...widths };
-  await torch.ask('load_generator', { file, shape, bf16: precision === 'bf16', threads: availableParallelism() });
+  await torch.ask('load_generator', {
+    ...{ weights: torchFile(model.weightsFile), draws: file, shape },
+    bf16: precision === 'bf16',
+    threads: availableParallelism(),
+  });
 }
 
 /** Seeds 0 to count - 1 of one shard; loading and tracing before the first image are not counted. */

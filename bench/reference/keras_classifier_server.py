@@ -1,14 +1,12 @@
-"""The Keras side of `npm run bench -- classifier-step|classifier-predict --against keras`: one JSON command a line on stdin, one
-answer a line on stdout. Keras 3 on TensorFlow, compiled to a graph as `fit` and `predict` do; bf16 by Keras' mixed policy."""
+"""The Keras side of `npm run bench -- classifier-step|classifier-predict --against keras`. Keras 3 on TensorFlow, compiled to a graph as `fit` and `predict` do; bf16 by Keras' mixed policy."""
 
-import json
-import sys
 import time
 
 import irv2  # first: it chooses Keras' backend
 import keras
 import numpy as np
 import tensorflow as tf
+from json_server import peak_memory, serve
 
 TRAINED_BY_NAKATA = ("conv_7b", "dense_1", "predictions")
 
@@ -48,17 +46,7 @@ class Server:
         return {"ms": (time.perf_counter() - start) * 1000}
 
     def memory(self):
-        with open("/proc/self/status") as file:
-            peak = next(line for line in file if line.startswith("VmHWM"))
-        return {"peakRssBytes": int(peak.split()[1]) * 1024}
+        return peak_memory()
 
 
-def main():
-    server = Server()
-    for line in sys.stdin:
-        command = json.loads(line)
-        answer = getattr(server, command.pop("command"))(**command)
-        print(json.dumps(answer), flush=True)
-
-
-main()
+serve(Server())

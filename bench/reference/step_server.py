@@ -1,14 +1,12 @@
-"""The PyTorch side of `npm run bench -- generator-step --against torch` and `-- generate --against torch`: one JSON command a line on stdin, one answer a line on
-stdout. Best CPU form found: channels_last, style on activations, foreach optimiser; bf16 by autocast. `torch.compile` did not
+"""The PyTorch side of `npm run bench -- generator-step --against torch` and `-- generate --against torch`. Best CPU form found: channels_last, style on activations, foreach optimiser; bf16 by autocast. `torch.compile` did not
 pay on CPUs (double backward falls back to eager)."""
 
-import json
-import sys
 import time
 
 import torch
 
 import stylegan2_torch as sg
+from json_server import peak_memory, serve
 
 
 def images(x):
@@ -56,13 +54,13 @@ class Server:
         phases[phase]()
         return {"ms": (time.perf_counter() - start) * 1000}
 
-    def load_generator(self, file, shape, bf16, threads):
-        """For sampling: weights, and one batch of z and noise."""
+    def load_generator(self, weights, draws, shape, bf16, threads):
+        """For sampling: a file of weights, and one with a batch of z and noise."""
         torch.set_num_threads(threads)
         self.shape, self.bf16 = sg.Shape(**shape), bf16
-        weights = sg.load_weights(file, "G/", sg.generator_variables(self.shape))
-        self.generator = {name: weight.detach() for name, weight in weights.items()}
-        self.drawn = {name[6:]: x for name, x in sg.load_tensors(file).items() if name.startswith("draws/")}
+        loaded = sg.load_weights(weights, "G/", sg.generator_variables(self.shape))
+        self.generator = {name: weight.detach() for name, weight in loaded.items()}
+        self.drawn = sg.load_tensors(draws)
         return {"torch": torch.__version__, "threads": torch.get_num_threads()}
 
     def sample(self):
@@ -77,17 +75,7 @@ class Server:
         return {"ms": ms, "pixels": pixels.permute(0, 2, 3, 1).flatten()[:64].tolist()}
 
     def memory(self):
-        with open("/proc/self/status") as file:
-            peak = next(line for line in file if line.startswith("VmHWM"))
-        return {"peakRssBytes": int(peak.split()[1]) * 1024}
+        return peak_memory()
 
 
-def main():
-    server = Server()
-    for line in sys.stdin:
-        command = json.loads(line)
-        answer = getattr(server, command.pop("command"))(**command)
-        print(json.dumps(answer), flush=True)
-
-
-main()
+serve(Server())

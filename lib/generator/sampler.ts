@@ -57,6 +57,16 @@ function checkInput(
   });
 }
 
+/** z [N, latentSize] -> w' = wAvg + psi (w - wAvg), [N, latentSize]. */
+export function truncatedStyles(
+  generator: Pick<LoadedGenerator, 'weights' | 'wAvg' | 'shape'>,
+  z: tf.Tensor2D,
+  psi: tf.Scalar,
+): tf.Tensor2D {
+  const { weights, wAvg, shape } = generator;
+  return tf.add(wAvg, tf.mul(tf.sub(mapping(weights, shape, z), wAvg), psi));
+}
+
 /** Compiles sampling from the given weights, which stay the caller's. */
 export function createSampler(options: {
   readonly name: string;
@@ -85,7 +95,7 @@ export function createSampler(options: {
     step: (inputs) => {
       const { z, psi } = inputs as { z: tf.Tensor2D; psi: tf.Scalar }; // as declared
       const noise = sides.map((_, i) => inputs[`noise${i}`] as tf.Tensor4D); // as declared
-      const w = tf.add<tf.Tensor2D>(wAvg, tf.mul(tf.sub(mapping(weights, shape, z), wAvg), psi));
+      const w = truncatedStyles({ weights, wAvg, shape }, z, psi);
       const ws = Array.from({ length: styleCount(shape) }, () => w);
       return { images: synthesis(weights, shape, { ws, noise }) };
     },

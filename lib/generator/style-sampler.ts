@@ -2,8 +2,8 @@ import type { EngineSettings, GeneratorModel } from '../../contract/engine.ts';
 import { compileStep } from '../engine/compile.ts';
 import { tf } from '../engine/tf.ts';
 import { noiseSizes, styleCount } from './architecture.ts';
-import { mapping, synthesis } from './network.ts';
-import { loadGenerator, toBytes } from './sampler.ts';
+import { synthesis } from './network.ts';
+import { loadGenerator, toBytes, truncatedStyles } from './sampler.ts';
 
 /** The two halves of a generator apart: latents to styles, and one style per layer to pixels. */
 export interface StyleSampler {
@@ -39,7 +39,7 @@ export async function loadStyleSampler(options: {
     ...{ ...common, name: 'mapLatents', inputs: { z: latents, psi: { shape: [], dtype: 'float32' } } },
     step: (inputs) => {
       const { z, psi } = inputs as { z: tf.Tensor2D; psi: tf.Scalar }; // as declared
-      return { w: tf.add(wAvg, tf.mul(tf.sub(mapping(weights, shape, z), wAvg), psi)) };
+      return { w: truncatedStyles({ weights, wAvg, shape }, z, psi) };
     },
   });
   const synthesisStep = compileStep({

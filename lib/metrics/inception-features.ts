@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises';
 import type { EngineSettings } from '../../contract/engine.ts';
 import { imageTensor } from '../classifier/forward.ts';
+import type { NetworkPlan } from '../classifier/shape-layers.ts';
 import { inferenceMode, tensorLayers } from '../classifier/tensor-layers.ts';
 import { storedWeights } from '../classifier/weight-file.ts';
-import { identifyWeights } from '../classifier/weight-format.ts';
+import { weightFormat } from '../classifier/weight-format.ts';
 import { refuseBadValues, takeWeights } from '../classifier/weights.ts';
 import { loadEngine } from '../engine/backend.ts';
 import { compileStep } from '../engine/compile.ts';
@@ -54,7 +55,7 @@ export async function loadInception(options: {
   const { weightsFile, execution, side, channels, batchSize } = options;
   await loadEngine();
   const plan = planInception();
-  const values = await readInceptionWeights(weightsFile);
+  const values = await readInceptionWeights(weightsFile, plan);
   const name = `inception${loaded++}`;
   const variables = new Map<string, tf.Variable>();
   for (const spec of plan.variables) {
@@ -99,12 +100,12 @@ export async function loadInception(options: {
   };
 }
 
-async function readInceptionWeights(file: string): Promise<Map<string, Float32Array>> {
+async function readInceptionWeights(file: string, { variables }: NetworkPlan): Promise<Map<string, Float32Array>> {
   const hint = 'convert the published file with bench/reference/inception_2015_convert.py (docs/operating.md)';
   const { size } = await stat(file);
   if (size > inceptionMaxBytes())
     throw new WeightsError(`${file} has ${size} bytes, more than the 2015 network; ${hint}`);
-  const { format } = await identifyWeights(file);
+  const format = await weightFormat(file);
   if (format !== 'safetensors')
     throw new WeightsError(`${file} is ${format}; the 2015 Inception network expects safetensors: ${hint}`);
   const { tensors, metadata } = await readTensorFile(file);
@@ -113,7 +114,7 @@ async function readInceptionWeights(file: string): Promise<Map<string, Float32Ar
       throw new WeightsError(
         `${file} does not say that it is the 2015-12-05 network (${key} is ${metadata[key] ?? 'missing'}, expected ${expected}); ${hint}`,
       );
-  const taken = takeWeights(storedWeights(tensors), planInception().variables, { file });
+  const taken = takeWeights(storedWeights(tensors), variables, { file });
   refuseBadValues(taken, file);
   return taken;
 }

@@ -148,16 +148,6 @@ AVX512 inline void TransformProduct(const float *m, int64_t step, float *const *
   }
 }
 
-void OutputsOf(const Tiling &g, float *y, int64_t tile, float **pixels) {
-  const int64_t across = g.tiles_across(), down = g.tiles_down();
-  const int64_t image = tile / (down * across), top = tile / across % down * 2, left = tile % across * 2;
-  for (int i = 0; i < 2; i++)
-    for (int j = 0; j < 2; j++) {
-      const bool inside = top + i < g.oh && left + j < g.ow;
-      pixels[i * 2 + j] = inside ? y + ((image * g.oh + top + i) * g.ow + left + j) * g.cout : nullptr;
-    }
-}
-
 // Tiles [from, to).
 template <typename Element>
 void Tiles(const Tiling &g, const float *x, const Element *filters, float *y, int64_t from, int64_t to) {
@@ -184,7 +174,7 @@ void Tiles(const Tiling &g, const float *x, const Element *filters, float *y, in
                                                    products + (p * kBlock + t) * columns);
       for (int64_t t = 0; t < count; t++) {
         float *pixels[4];
-        OutputsOf(g, y, start + t, pixels);
+        OutputsOf<float>(g, y, nullptr, start + t, pixels);
         for (int64_t c = 0; c < columns; c += kLanes)
           TransformProduct(products + t * columns + c, kBlock * columns, pixels, block * kColumns + c);
       }

@@ -66,17 +66,6 @@ AVX512 void TransformSums(const float *m, int64_t step, float *dw, int64_t plane
   }
 }
 
-// Gradients of a tile; `zeros` for those beyond the image.
-void GradientsOf(const Tiling &g, const float *dy, const float *zeros, int64_t tile, const float **pixels) {
-  const int64_t across = g.tiles_across(), down = g.tiles_down();
-  const int64_t image = tile / (down * across), top = tile / across % down * 2, left = tile % across * 2;
-  for (int i = 0; i < 2; i++)
-    for (int j = 0; j < 2; j++) {
-      const bool inside = top + i < g.oh && left + j < g.ow;
-      pixels[i * 2 + j] = inside ? dy + ((image * g.oh + top + i) * g.ow + left + j) * g.cout : zeros;
-    }
-}
-
 // Tiles [start, start + count) of the share: transformed inputs [position][tile][channel] and gradients
 // [position][tile][column], `row` and `columns` apart from tile to tile.
 struct Block {
@@ -90,7 +79,7 @@ struct Block {
       InputsOf(g, x, zeros, start + t, pixels);
       for (const float *&pixel : pixels) pixel += pixel == zeros ? 0 : share.from;
       TransformTile(pixels, share.to - share.from, inputs + t * row, kBlock * row);
-      GradientsOf(g, dy, zeros, start + t, pixels);
+      OutputsOf(g, dy, zeros, start + t, pixels);
       for (int64_t c = 0; c < columns; c += kLanes) {
         const float *of[4];
         for (int i = 0; i < 4; i++) of[i] = pixels[i] == zeros ? zeros : pixels[i] + co + c;

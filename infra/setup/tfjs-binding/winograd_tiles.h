@@ -80,6 +80,18 @@ inline void InputsOf(const Tiling &g, const float *x, const float *zeros, int64_
     }
 }
 
+// The 2x2 outputs of a tile, in y or its gradient; `outside` for those beyond the image.
+template <typename Value>
+void OutputsOf(const Tiling &g, Value *y, Value *outside, int64_t tile, Value **pixels) {
+  const int64_t across = g.tiles_across(), down = g.tiles_down();
+  const int64_t image = tile / (down * across), top = tile / across % down * 2, left = tile % across * 2;
+  for (int i = 0; i < 2; i++)
+    for (int j = 0; j < 2; j++) {
+      const bool inside = top + i < g.oh && left + j < g.ow;
+      pixels[i * 2 + j] = inside ? y + ((image * g.oh + top + i) * g.ow + left + j) * g.cout : outside;
+    }
+}
+
 }  // namespace tfnodejs
 
 #endif  // ECHOFORGE_WINOGRAD_TILES_H_
