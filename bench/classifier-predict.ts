@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createModel } from '../lib/classifier/model.ts';
 import { loadClassifier, type Classifier } from '../lib/classifier/predict.ts';
@@ -7,38 +7,41 @@ import { copyWeights, writeWeights } from '../lib/classifier/weights.ts';
 import { loadEngine } from '../lib/engine/backend.ts';
 import { executionOf } from '../lib/engine/compile.ts';
 import { tf } from '../lib/engine/tf.ts';
-import { benchImages, classifierConfig, kerasLoad, type ClassifierOptions } from './classifier-config.ts';
-import { classifierText, measureInTurn, requireSame, type ClassifierReport } from './classifier-report.ts';
+import { benchImages, classifierConfig, type ClassifierOptions } from './classifier-config.ts';
+import {
+  classifierText,
+  measureInTurn,
+  ourselves,
+  requireSame,
+  startKeras,
+  type ClassifierReport,
+} from './classifier-report.ts';
 import { requireQuietMachine } from './quiet-machine.ts';
 import { recipe } from './reference/integer-recipe.ts';
-import { startPeer } from './reference-peer.ts';
 
 /** Times `probabilities` of a loaded classifier on one batch, in turn with Keras' `predict_on_batch` when asked. */
 export async function benchClassifierPredict(options: ClassifierOptions): Promise<void> {
   await requireQuietMachine(options.allowBusy ?? false);
   await loadEngine();
   const classifier = await recipeClassifier(options);
-  const keras =
-    options.against === 'keras' ? await startPeer('keras', (line) => process.stderr.write(`${line}\n`)) : null;
+  const keras = await startKeras('predict', options);
   try {
     const { size, precision, execution } = options;
     const images = benchImages(options).map((data) => ({ width: size, height: size, channels: 3 as const, data }));
-    const [ours = Number.NaN] = classifier.probabilities(images); // traces
-    let check: ClassifierReport['check'] = null;
-    if (keras !== null) {
-      await keras.ask('load', kerasLoad(options, availableParallelism()));
-      const { positive } = await keras.ask<{ positive: number[] }>('probabilities');
-      check = { what: 'probability of both', ours, keras: positive[0] ?? Number.NaN };
-      requireSame('the probability of the first image', check, options);
-    }
-    const predict = (): void => void classifier.probabilities(images);
+    const predict = (): readonly number[] => classifier.probabilities(images);
+    const start = performance.now();
+    const [ours = Number.NaN] = predict(); // records
+    const us = ourselves(() => void predict(), performance.now() - start);
+    const checks = keras.answers.map((answer) => ({ what: 'probability of both', ours, keras: answer }));
+    for (const check of checks) requireSame('the probability of the first image', check, options);
     const report: ClassifierReport = {
-      ...(await measureInTurn(predict, { keras, command: 'predict' }, options)),
-      ...{ check, execution: executionOf({ precision, execution }), tensorsAlive: tf.memory().numTensors },
+      ...(await measureInTurn([us, ...keras.contenders], options)),
+      ...{ check: checks[0] ?? null, execution: executionOf({ precision, execution }) },
+      tensorsAlive: tf.memory().numTensors,
     };
     process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : classifierText(report));
   } finally {
-    keras?.close();
+    keras.close();
     classifier.dispose();
   }
 }

@@ -1,12 +1,15 @@
-import type { ClassifierOptions } from './classifier-config.ts';
+import { availableParallelism } from 'node:os';
+import { kerasLoad, type ClassifierOptions } from './classifier-config.ts';
 import { figuresOf, type Figures } from './figures.ts';
-import type { ReferencePeer } from './reference-peer.ts';
+import { startPeer, type ReferencePeer } from './reference-peer.ts';
 import { checkShare, describeMachine, maxOthersShare, percent, watchOthers } from './quiet-machine.ts';
 
 /** One framework: its times, what that makes of images, its memory. */
 export interface ClassifierSide {
   readonly name: string;
   readonly ms: Figures;
+  /** The first run, which records or compiles. */
+  readonly firstMs: number;
   readonly imagesPerSecond: number;
   readonly peakRssBytes: number;
 }
@@ -22,7 +25,9 @@ export interface ClassifierReport {
   /** The same figure of both from the same weights and images: a loss, or the first probability. */
   readonly check: { readonly what: string; readonly ours: number; readonly keras: number } | null;
   readonly sides: readonly ClassifierSide[];
-  /** Median time, ours over Keras'. */
+  /** Resident memory of this process after a tenth of the runs and after the last. */
+  readonly rssBytes: { readonly early: number; readonly late: number };
+  /** Median time, ours over that of the faster Keras. */
   readonly ratio: number | null;
 }
 
@@ -38,42 +43,97 @@ export function requireSame(what: string, values: { ours: number; keras: number 
   );
 }
 
-/** Times `run` in turn with the peer's `command`, after one burn-in of both. */
-export async function measureInTurn(
-  run: () => void,
-  peer: { readonly keras: ReferencePeer | null; readonly command: 'step' | 'predict' },
+/** Something measured: ours, or a Keras in a process of its own. */
+export interface Contender {
+  readonly name: string;
+  /** One run. @returns its milliseconds */
+  readonly run: () => Promise<number>;
+  readonly firstMs: number;
+  readonly peakRssBytes: () => Promise<number>;
+  /** Null for this process. */
+  readonly pid: number | null;
+}
+
+/** Both forms of Keras 3 on TensorFlow: with and without XLA. */
+const kerasForms = [
+  { name: 'Keras', jit: false },
+  { name: 'Keras, jit', jit: true },
+] as const;
+
+/** The measured processes of Keras, loaded, and what they say of the first image or batch; none unless asked for. */
+export async function startKeras(
+  command: 'step' | 'predict',
   options: ClassifierOptions,
-): Promise<Pick<ClassifierReport, 'machine' | 'options' | 'othersShareOfCpu' | 'busy' | 'sides' | 'ratio'>> {
-  const { batch, repeats, allowBusy = false } = options;
-  const { keras, command } = peer;
-  const times = { ours: [] as number[], keras: [] as number[] };
-  const others = watchOthers(keras === null ? [] : [keras.pid]);
-  for (let i = 0; i < repeats + 1; i++) {
-    const start = performance.now();
-    run();
-    const ours = performance.now() - start;
-    const theirs = keras === null ? 0 : (await keras.ask<{ ms: number }>(command)).ms;
-    if (i === 0) continue; // burn-in of both
-    times.ours.push(ours);
-    times.keras.push(theirs);
+): Promise<{ contenders: Contender[]; answers: number[]; close: () => void }> {
+  const contenders: Contender[] = [];
+  const answers: number[] = [];
+  const peers: ReferencePeer[] = [];
+  for (const { name, jit } of options.against === 'keras' ? kerasForms : []) {
+    const peer = await startPeer('keras', (line) => process.stderr.write(`${line}\n`));
+    peers.push(peer);
+    await peer.ask('load', { ...kerasLoad(options, availableParallelism()), jit });
+    const first = await peer.ask<{ ms: number; answer: number }>(command);
+    answers.push(first.answer);
+    contenders.push({
+      ...{ name, firstMs: first.ms, pid: peer.pid },
+      run: async () => (await peer.ask<{ ms: number }>(command)).ms,
+      peakRssBytes: async () => (await peer.ask<{ peakRssBytes: number }>('memory')).peakRssBytes,
+    });
   }
-  const share = others();
-  checkShare(share, allowBusy);
-  const side = (name: string, ms: Figures, peakRssBytes: number): ClassifierSide => ({
-    ...{ name, ms, peakRssBytes },
-    imagesPerSecond: (1000 * batch) / ms.median,
-  });
-  const sides = [side('echoforge', figuresOf(times.ours), process.resourceUsage().maxRSS * 1024)];
-  if (keras !== null) {
-    const { peakRssBytes } = await keras.ask<{ peakRssBytes: number }>('memory');
-    sides.push(side('Keras', figuresOf(times.keras), peakRssBytes));
-  }
-  const [ours, theirs] = sides;
   return {
-    ...{ machine: describeMachine(), options, othersShareOfCpu: share, busy: share > maxOthersShare, sides },
-    ratio: ours && theirs ? ours.ms.median / theirs.ms.median : null,
+    contenders,
+    answers,
+    close: () => {
+      for (const peer of peers) peer.close();
+    },
   };
 }
+
+/** Our side: `run` in this process, whose first run took `firstMs`. */
+export function ourselves(run: () => void, firstMs: number): Contender {
+  return {
+    ...{ name: 'echoforge', firstMs, pid: null },
+    run: () => {
+      const start = performance.now();
+      run();
+      return Promise.resolve(performance.now() - start);
+    },
+    peakRssBytes: () => Promise.resolve(process.resourceUsage().maxRSS * 1024),
+  };
+}
+
+/** Times all in turn, ours first, after one burn-in of each. */
+export async function measureInTurn(
+  contenders: readonly Contender[],
+  options: ClassifierOptions,
+): Promise<Omit<ClassifierReport, 'execution' | 'tensorsAlive' | 'check'>> {
+  const { batch, repeats, allowBusy = false } = options;
+  const times = contenders.map((): number[] => []);
+  const others = watchOthers(contenders.flatMap(({ pid }) => pid ?? []));
+  let early = 0;
+  for (let i = 0; i < repeats + 1; i++) {
+    for (const [j, { run }] of contenders.entries()) {
+      const ms = await run();
+      if (i > 0) times[j]?.push(ms);
+    }
+    if (i === Math.ceil(repeats / 10)) early = process.memoryUsage.rss();
+  }
+  const rssBytes = { early, late: process.memoryUsage.rss() };
+  const share = others();
+  checkShare(share, allowBusy);
+  const sides: ClassifierSide[] = [];
+  for (const [j, { name, firstMs, peakRssBytes }] of contenders.entries()) {
+    const ms = figuresOf(times[j] ?? []);
+    sides.push({ name, ms, firstMs, imagesPerSecond: (1000 * batch) / ms.median, peakRssBytes: await peakRssBytes() });
+  }
+  const [ours = Number.NaN, ...theirs] = sides.map(({ ms }) => ms.median);
+  return {
+    ...{ machine: describeMachine(), options, othersShareOfCpu: share, busy: share > maxOthersShare, sides, rssBytes },
+    ratio: theirs.length === 0 ? null : ours / Math.min(...theirs),
+  };
+}
+
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0).padStart(9);
 
 export function classifierText(report: ClassifierReport): string {
   const { sides, check } = report;
@@ -85,9 +145,14 @@ export function classifierText(report: ClassifierReport): string {
     '',
     row('', ({ name }) => `  ${name}`),
     row('ms', ({ ms }) => `${ms.median.toFixed(1).padStart(9)} (${ms.low.toFixed(1)}-${ms.high.toFixed(1)})`),
+    row('first run, ms', ({ firstMs }) => firstMs.toFixed(0).padStart(9)),
     row('images/s', ({ imagesPerSecond }) => imagesPerSecond.toFixed(2).padStart(9)),
-    row('peak RSS, MB', ({ peakRssBytes }) => (peakRssBytes / 1e6).toFixed(0).padStart(9)),
+    row('peak RSS, MB', ({ peakRssBytes }) => megabytes(peakRssBytes)),
   ];
+  const { early, late } = report.rssBytes;
+  lines.push(
+    row('RSS early, late, MB', ({ name }) => (name === 'echoforge' ? `${megabytes(early)} ${megabytes(late)}` : '')),
+  );
   if (check !== null)
     lines.push(`${check.what.padEnd(20)}${check.ours.toPrecision(6)} and ${check.keras.toPrecision(6)}`);
   if (report.ratio !== null) lines.push(`${'ratio of ms'.padEnd(20)}${report.ratio.toFixed(3).padStart(9)}`);

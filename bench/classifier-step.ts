@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import type { TrainClassifierTask } from '../contract/engine.ts';
 import type { LabelledSet } from '../lib/classifier/training-images.ts';
 import { createTraining, type Training } from '../lib/classifier/training.ts';
@@ -6,24 +5,29 @@ import { assignWeights } from '../lib/classifier/weights.ts';
 import { loadEngine } from '../lib/engine/backend.ts';
 import { executionOf } from '../lib/engine/compile.ts';
 import { tf } from '../lib/engine/tf.ts';
-import { benchImages, classifierConfig, kerasLoad, type ClassifierOptions } from './classifier-config.ts';
-import { classifierText, measureInTurn, requireSame, type ClassifierReport } from './classifier-report.ts';
+import { benchImages, classifierConfig, type ClassifierOptions } from './classifier-config.ts';
+import {
+  classifierText,
+  measureInTurn,
+  ourselves,
+  requireSame,
+  startKeras,
+  type ClassifierReport,
+} from './classifier-report.ts';
 import { requireQuietMachine } from './quiet-machine.ts';
 import { recipe } from './reference/integer-recipe.ts';
-import { startPeer, type ReferencePeer } from './reference-peer.ts';
 
 /** Times the optimiser step of `createTraining`, its images included, in turn with Keras' when asked. */
 export async function benchClassifierStep(options: ClassifierOptions): Promise<void> {
   await requireQuietMachine(options.allowBusy ?? false);
   await loadEngine();
   const training = createMeasuredTraining(options);
-  const keras =
-    options.against === 'keras' ? await startPeer('keras', (line) => process.stderr.write(`${line}\n`)) : null;
+  const keras = await startKeras('step', options);
   try {
     const report = await measure(training, keras, options);
     process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : classifierText(report));
   } finally {
-    keras?.close();
+    keras.close();
     training.dispose();
   }
 }
@@ -46,22 +50,20 @@ function createMeasuredTraining(options: ClassifierOptions): Training {
 
 async function measure(
   training: Training,
-  keras: ReferencePeer | null,
+  keras: Awaited<ReturnType<typeof startKeras>>,
   options: ClassifierOptions,
 ): Promise<ClassifierReport> {
   let epoch = 0;
   const step = (): number => training.trainBatch({ epoch: epoch++, position: 0, learningRate: 0.001 });
-  const ours = step(); // traces; its loss is that of the recipe's weights
-  let check: ClassifierReport['check'] = null;
-  if (keras !== null) {
-    await keras.ask('load', kerasLoad(options, availableParallelism()));
-    check = { what: 'loss of both', ours, keras: (await keras.ask<{ loss: number }>('step')).loss };
-    requireSame('the loss of the first step', check, options);
-  }
-  const measured = await measureInTurn(() => void step(), { keras, command: 'step' }, options);
+  const start = performance.now();
+  const ours = step(); // records; its loss is that of the recipe's weights
+  const us = ourselves(() => void step(), performance.now() - start);
+  const checks = keras.answers.map((answer) => ({ what: 'loss of both', ours, keras: answer }));
+  for (const check of checks) requireSame('the loss of the first step', check, options);
   const { precision, execution } = options;
   return {
-    ...measured,
-    ...{ check, execution: executionOf({ precision, execution }), tensorsAlive: tf.memory().numTensors },
+    ...(await measureInTurn([us, ...keras.contenders], options)),
+    ...{ check: checks[0] ?? null, execution: executionOf({ precision, execution }) },
+    tensorsAlive: tf.memory().numTensors,
   };
 }

@@ -95,15 +95,23 @@ export function writeAltered(
   const across = axisOf(side, { zoom, shift: alteration.right, mirror: alteration.mirror });
   const down = axisOf(side, { zoom, shift: alteration.down, mirror: false });
   const light = lightOf(data, { contrast, brightness });
+  // Not within the loops: a function made for each value costs more than all that is computed of it.
+  const between = (from: number, to: number, share: number): number => {
+    const value = data[from] ?? 0;
+    return value + share * ((data[to] ?? 0) - value);
+  };
   let out = offset;
   for (let y = 0; y < side; y++) {
-    const [top, bottom, shareY] = [(down.low[y] ?? 0) * side, (down.high[y] ?? 0) * side, down.share[y] ?? 0];
+    const top = (down.low[y] ?? 0) * side;
+    const bottom = (down.high[y] ?? 0) * side;
+    const shareY = down.share[y] ?? 0;
     for (let x = 0; x < side; x++) {
-      const [left, right, shareX] = [across.low[x] ?? 0, across.high[x] ?? 0, across.share[x] ?? 0];
+      const left = across.low[x] ?? 0;
+      const right = across.high[x] ?? 0;
+      const shareX = across.share[x] ?? 0;
       for (let c = 0; c < channels; c++) {
-        const at = (pixel: number): number => data[pixel * channels + c] ?? 0;
-        const upper = at(top + left) + shareX * (at(top + right) - at(top + left));
-        const lower = at(bottom + left) + shareX * (at(bottom + right) - at(bottom + left));
+        const upper = between((top + left) * channels + c, (top + right) * channels + c, shareX);
+        const lower = between((bottom + left) * channels + c, (bottom + right) * channels + c, shareX);
         target[out++] = light(upper + shareY * (lower - upper));
       }
     }

@@ -1,5 +1,7 @@
 import { nativeBackend, type NativeBackend } from '../engine/native-backend.ts';
+import { ownKernels } from '../engine/step-recorder.ts';
 import { tf } from '../engine/tf.ts';
+import { relu, reluGradient } from './fused-layers.ts';
 
 /**
  * Batch normalisation without gamma, followed by ReLU (evaluation.md 1.1). Stock tfjs cannot train it: its layer throws
@@ -32,7 +34,7 @@ export function batchNormReluReference(x: tf.Tensor4D, beta: tf.Tensor1D): Norma
   const value = tf.relu(tf.add(normalised, beta));
   const gradient: SavedGradient = (dy, saved) => {
     const [y, xHat, scale] = saved as [tf.Tensor, tf.Tensor, tf.Tensor]; // as saved below
-    const dz = tf.mul(dy, tf.cast(tf.greater(y, 0), 'float32'));
+    const dz = reluGradient(dy, y);
     const dBeta = tf.sum(dz, pixelAxes);
     const meanDz = tf.mean(dz, pixelAxes);
     const meanDzX = tf.mean(tf.mul(dz, xHat), pixelAxes);
@@ -61,7 +63,7 @@ function batchNormReluNative(backend: NativeBackend, x: tf.Tensor4D, beta: tf.Te
   const value = backend.executeSingleOutput('Relu', [type], [normalised]);
   const gradient: SavedGradient = (dy, saved) => {
     const [y, input, scale, ...statistics] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, ...tf.Tensor[]]; // as saved below
-    const dz = backend.executeSingleOutput('ReluGrad', [type], [dy, y]);
+    const dz = reluGradient(dy, y);
     const inputs = [dz, input, scale, ...statistics];
     const gradients = backend.executeMultipleOutputs('FusedBatchNormGradV3', attributes, inputs, 5);
     const [dx, , dBeta] = gradients as [tf.Tensor, tf.Tensor, tf.Tensor]; // x, scale, offset, two reserved
@@ -71,6 +73,17 @@ function batchNormReluNative(backend: NativeBackend, x: tf.Tensor4D, beta: tf.Te
   // TensorFlow reports N / (N - 1) times what it normalised with.
   const variance = tf.mul(unbiased, (count - 1) / count) as tf.Tensor1D; // times a number: same shape
   const y = withGradient({ x, beta, value, saved: [value, x, gamma, ...reserved], gradient });
+  return { y, mean, variance };
+}
+
+/** The same in two passes over memory each way (infra/setup/tfjs-binding/batch_norm.cc). */
+function batchNormReluOwn(backend: NativeBackend, x: tf.Tensor4D, beta: tf.Tensor1D): NormalisedBatch {
+  const attributes = [{ name: 'epsilon', type: backend.binding.TF_ATTR_FLOAT, value: epsilon }];
+  const outputs = backend.executeMultipleOutputs('EchoforgeBatchNormRelu', attributes, [x, beta], 3);
+  const [value, mean, variance] = outputs as [tf.Tensor, tf.Tensor1D, tf.Tensor1D]; // the kernel's definition
+  const gradient: SavedGradient = (dy, saved) =>
+    backend.executeMultipleOutputs('EchoforgeBatchNormReluGradient', attributes, [dy, ...saved], 2);
+  const y = withGradient({ x, beta, value, saved: [x, beta, mean, variance], gradient });
   return { y, mean, variance };
 }
 
@@ -96,19 +109,26 @@ function withGradient(args: {
 
 /** With the statistics of the batch itself: x [N, H, W, C], beta [C]. The caller updates the moving statistics. */
 export function batchNormRelu(x: tf.Tensor4D, beta: tf.Tensor1D): NormalisedBatch {
+  const own = ownKernels();
+  if (own !== null) return batchNormReluOwn(own, x, beta);
   const backend = nativeBackend();
   return backend === null ? batchNormReluReference(x, beta) : batchNormReluNative(backend, x, beta);
 }
 
-/** With fixed statistics: relu((x - mean) / sqrt(variance + epsilon) + beta). */
-export function batchNormReluInference(
-  x: tf.Tensor4D,
-  beta: tf.Tensor1D,
-  { mean, variance }: BatchStatistics,
-): tf.Tensor4D {
+/** With fixed statistics: relu((x - mean) / sqrt(variance + epsilon) + beta). Differentiable in x and beta. */
+export function batchNormReluInference(x: tf.Tensor4D, beta: tf.Tensor1D, statistics: BatchStatistics): tf.Tensor4D {
+  const { mean, variance } = statistics;
   const scale = tf.rsqrt(tf.add(variance, epsilon));
-  const shift = tf.sub(beta, tf.mul(mean, scale));
-  return tf.relu(tf.add(tf.mul(x, scale), shift));
+  const own = ownKernels();
+  if (own === null) return relu(tf.add(tf.mul(x, scale), tf.sub(beta, tf.mul(mean, scale)))) as tf.Tensor4D; // elementwise
+  const attributes = [{ name: 'epsilon', type: own.binding.TF_ATTR_FLOAT, value: epsilon }];
+  const value = own.executeSingleOutput('EchoforgeBatchNormReluInference', attributes, [x, beta, mean, variance]);
+  const gradient: SavedGradient = (dy, saved) => {
+    const [y, factor] = saved as [tf.Tensor, tf.Tensor]; // as saved below
+    const dz = reluGradient(dy, y);
+    return [tf.mul(dz, factor), tf.sum(dz, pixelAxes)];
+  };
+  return withGradient({ x, beta, value, saved: [value, scale], gradient });
 }
 
 /**

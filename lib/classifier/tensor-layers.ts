@@ -1,6 +1,7 @@
 import { randomUniform } from '../engine/random-ops.ts';
 import { tf } from '../engine/tf.ts';
 import { batchNormRelu, batchNormReluInference, movedStatistics } from './batch-norm.ts';
+import { maxPoolDown, relu, residualRelu } from './fused-layers.ts';
 import type { Layers } from './layers.ts';
 
 /**
@@ -56,17 +57,17 @@ export function tensorLayers(variables: ReadonlyMap<string, tf.Variable>, mode: 
       return bias ? tf.add(y, variable(`${layer}/bias`)) : y;
     },
     batchNormRelu: (x, layer) => normalise(image(x), layer),
-    maxPool: (x, { stride }) => tf.maxPool(image(x), 3, stride, stride === 1 ? 'same' : 'valid'),
+    maxPool: (x, { stride }) => (stride === 2 ? maxPoolDown(image(x)) : tf.maxPool(image(x), 3, 1, 'same')),
     avgPool: (x) => tf.avgPool(image(x), 3, 1, 'same'),
     concat: (xs) => tf.concat([...xs], -1),
-    residual(x, up, { scale, relu }) {
-      const sum = tf.add(x, scale === 1 ? up : tf.mul(up, scale));
-      return relu ? tf.relu(sum) : sum;
+    residual(x, up, { scale, relu: clamped }) {
+      if (clamped) return residualRelu(x, up, scale);
+      return tf.add(x, scale === 1 ? up : tf.mul(up, scale));
     },
     globalAveragePool: (x) => tf.mean(x, [1, 2]),
-    dense(x, { layer, relu }) {
+    dense(x, { layer, relu: clamped }) {
       const y = tf.add(tf.matMul(x, variable<tf.Tensor2D>(`${layer}/kernel`)), variable(`${layer}/bias`));
-      return relu ? tf.relu(y) : y;
+      return clamped ? relu(y) : y;
     },
     dropout(x) {
       if (mode.dropout === null || mode.dropout.rate === 0) return x;

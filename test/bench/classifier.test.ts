@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { classifierConfig, type ClassifierOptions } from '../../bench/classifier-config.ts';
-import { classifierText, measureInTurn, requireSame } from '../../bench/classifier-report.ts';
+import { classifierText, measureInTurn, ourselves, requireSame } from '../../bench/classifier-report.ts';
 
 const options: ClassifierOptions = {
   ...{ size: 75, batch: 4, width: 0.1, blocks: [1, 1, 1], headUnits: 8, repeats: 3, allowBusy: true },
@@ -21,9 +21,13 @@ describe('a benchmark of the classifier', () => {
   });
   it('measures as often as asked after one burn-in, and gives images per second of the median', async () => {
     let runs = 0;
-    const measured = await measureInTurn(() => (runs += 1), { keras: null, command: 'step' }, options);
+    const us = ourselves(() => (runs += 1), 7);
+    const measured = await measureInTurn([us], options);
     const [ours, ...others] = measured.sides;
-    expect([runs, ours?.ms.runs, others.length, measured.ratio]).toEqual([4, 3, 0, null]);
+    expect([runs, ours?.ms.runs, ours?.firstMs, others.length, measured.ratio]).toEqual([4, 3, 7, 0, null]);
+    const [fast, slow] = [40, 80].map((ms) => ({ ...us, pid: 1, run: () => Promise.resolve(ms) }));
+    const { ratio, sides } = await measureInTurn([{ ...us, run: () => Promise.resolve(20) }, slow!, fast!], options);
+    expect([ratio, sides[1]?.ms.median]).toEqual([0.5, 80]);
     expect(ours?.imagesPerSecond).toBeCloseTo(4000 / ours!.ms.median, 9);
     expect(ours?.peakRssBytes).toBeGreaterThan(1e6);
     const text = classifierText({ ...measured, busy: true, check: null, execution: 'function', tensorsAlive: 1 });

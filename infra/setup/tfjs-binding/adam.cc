@@ -30,8 +30,7 @@ struct Buffers {
 };
 
 template <bool MOMENTUM>
-__attribute__((target("avx512f"), optimize("O3", "no-math-errno"))) void Move(const Attributes &a, const Buffers &b, int64_t from,
-                                                              int64_t to) {
+FAST void Move(const Attributes &a, const Buffers &b, int64_t from, int64_t to) {
   const float rate = *b.rate, beta1 = a.beta1, beta2 = a.beta2, epsilon = a.epsilon;
   const float *__restrict x = b.x, *__restrict gradient = b.gradient, *__restrict v = b.v, *__restrict m = b.m;
   float *__restrict new_x = b.new_x, *__restrict new_v = b.new_v, *__restrict new_m = b.new_m;
@@ -45,9 +44,6 @@ __attribute__((target("avx512f"), optimize("O3", "no-math-errno"))) void Move(co
   }
 }
 
-// Fewer values than this are not worth a second thread.
-constexpr int64_t kSmall = 1 << 14;
-
 template <bool MOMENTUM>
 void Compute(void *kernel, TF_OpKernelContext *context) {
   const auto &attributes = *static_cast<Attributes *>(kernel);
@@ -59,24 +55,7 @@ void Compute(void *kernel, TF_OpKernelContext *context) {
   if (!run.ok()) return;
   const Buffers buffers = {run.data(0), run.data(1), run.data(2), run.data(3), MOMENTUM ? run.data(4) : nullptr,
                            new_x,       new_v,       new_m};
-  const int64_t size = run.size(0);
-  Crew &crew = TheCrew();
-  if (size < kSmall)
-    Move<MOMENTUM>(attributes, buffers, 0, size);
-  else
-    crew.Run([&](int part) {
-      Move<MOMENTUM>(attributes, buffers, size * part / crew.size(), size * (part + 1) / crew.size());
-    });
-}
-
-// Every output has the shape of the variable.
-template <int OUTPUTS>
-void InferShapes(TF_ShapeInferenceContext *context, TF_Status *status) {
-  TF_ShapeHandle *shape = TF_NewShapeHandle();
-  TF_ShapeInferenceContextGetInput(context, 0, shape, status);
-  for (int i = 0; i < OUTPUTS && TF_GetCode(status) == TF_OK; i++)
-    TF_ShapeInferenceContextSetOutput(context, i, shape, status);
-  TF_DeleteShapeHandle(shape);
+  TheCrew().Split(run.size(0), 1, [&](int64_t from, int64_t to) { Move<MOMENTUM>(attributes, buffers, from, to); });
 }
 
 }  // namespace
@@ -88,7 +67,7 @@ bool HasAdam() {
                       {"beta1: float", "beta2: float", "epsilon: float"},
                       {"x: float", "gradient: float", "rate: float", "v: float"},
                       {"new_x: float", "new_v: float"},
-                      &InferShapes<2>,
+                      &ShapesOfInputs<0, 0>,
                       &Create,
                       &Compute<false>,
                       &Delete}) &&
@@ -96,7 +75,7 @@ bool HasAdam() {
                       {"beta1: float", "beta2: float", "epsilon: float"},
                       {"x: float", "gradient: float", "rate: float", "v: float", "m: float"},
                       {"new_x: float", "new_v: float", "new_m: float"},
-                      &InferShapes<3>,
+                      &ShapesOfInputs<0, 0, 0>,
                       &Create,
                       &Compute<true>,
                       &Delete});

@@ -41,6 +41,14 @@ void Crew::Run(const std::function<void(int)> &part) {
   done_.wait(lock, [this] { return left_ == 0; });
 }
 
+void Crew::Split(int64_t count, int64_t values, const std::function<void(int64_t, int64_t)> &work) {
+  constexpr int64_t kSmall = 1 << 14; // fewer values are not worth a second thread
+  if (count * values < kSmall)
+    work(0, count);
+  else
+    Run([&](int part) { work(count * part / size_, count * (part + 1) / size_); });
+}
+
 void Crew::Work(int i) {
   uint64_t seen = 0;
   for (;;) {

@@ -14,6 +14,9 @@ class Crew {
   explicit Crew(int size);
   // Calls part(0) to part(size() - 1), in any order, and returns when all are done.
   void Run(const std::function<void(int)> &part);
+  // Calls work(from, to) for stretches of [0, count) that together cover it: one for each thread, a single one where there is
+  // too little work, counted in values of which each item has `values`.
+  void Split(int64_t count, int64_t values, const std::function<void(int64_t, int64_t)> &work);
   // As many as the library has threads within an op. The parts of a sum, and so its bits, follow from this number.
   int size() const { return size_; }
 

@@ -17,10 +17,23 @@ struct KernelSpec {
   std::initializer_list<const char *> attributes, inputs, outputs;
   // Null where the C interface cannot infer it (it reads no attributes); whoever adds the node ensures the shape then.
   void (*infer_shapes)(TF_ShapeInferenceContext *, TF_Status *);
+  // Null, and `destroy` too, for an op without attributes.
   void *(*create)(TF_OpKernelConstruction *);
   void (*compute)(void *, TF_OpKernelContext *);
   void (*destroy)(void *);
 };
+
+// For infer_shapes: each output has the shape of the input named by its number.
+template <int... INPUTS>
+void ShapesOfInputs(TF_ShapeInferenceContext *context, TF_Status *status) {
+  TF_ShapeHandle *shape = TF_NewShapeHandle();
+  int output = 0;
+  for (const int input : {INPUTS...}) {
+    if (TF_GetCode(status) == TF_OK) TF_ShapeInferenceContextGetInput(context, input, shape, status);
+    if (TF_GetCode(status) == TF_OK) TF_ShapeInferenceContextSetOutput(context, output++, shape, status);
+  }
+  TF_DeleteShapeHandle(shape);
+}
 
 // Registers op and CPU kernel; false where the library refuses.
 bool RegisterKernel(const KernelSpec &spec);

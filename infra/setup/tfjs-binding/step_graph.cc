@@ -10,7 +10,10 @@
 #include <vector>
 
 #include "adam.h"
+#include "batch_norm.h"
 #include "filter_gradient.h"
+#include "max_pool_gradient.h"
+#include "residual.h"
 #include "tensorflow/c/c_api.h"
 #include "tf_auto_status.h"
 #include "tf_auto_tensor.h"
@@ -361,7 +364,8 @@ bool AddStepGraph(napi_env env, napi_value exports, TFE_Context *context) {
     ENSURE_NAPI_OK_RETVAL(env, napi_define_properties(env, exports, 1, &property), false);
   }
   napi_value has_kernels;
-  const bool all = HasFilterGradient() && HasAdam() && HasUpfirdn() && HasWinograd() && HasWinogradFilterGradient();
+  const bool all = HasFilterGradient() && HasAdam() && HasUpfirdn() && HasWinograd() && HasWinogradFilterGradient() &&
+                   HasBatchNorm() && HasResidual() && HasMaxPoolGradient();
   ENSURE_NAPI_OK_RETVAL(env, napi_get_boolean(env, all, &has_kernels), false);
   ENSURE_NAPI_OK_RETVAL(env, napi_set_named_property(env, exports, "hasKernels", has_kernels), false);
   napi_value has_halves;

@@ -12,8 +12,6 @@
 #include "kernel_op.h"
 #include "vectors.h"
 
-#define FAST __attribute__((target("avx512f"), optimize("O3")))
-
 namespace tfnodejs {
 namespace {
 
@@ -102,19 +100,6 @@ void Rows(const Attributes &attributes, const Geometry &g, const float *x, float
   }
 }
 
-// Fewer values than this are not worth a second thread.
-constexpr int64_t kSmall = 1 << 14;
-
-void Upfirdn(const Attributes &attributes, const Geometry &g, int64_t n, const float *x, float *y) {
-  const int64_t rows = n * g.oh;
-  if (rows * g.ow * g.c < kSmall) {
-    Rows(attributes, g, x, y, 0, rows);
-    return;
-  }
-  Crew &crew = TheCrew();
-  crew.Run([&](int part) { Rows(attributes, g, x, y, rows * part / crew.size(), rows * (part + 1) / crew.size()); });
-}
-
 void *Create(TF_OpKernelConstruction *construction) {
   auto *a = new Attributes{1, 1, 0, 0, 1};
   ReadAttributes(construction, {{"up", &a->up}, {"down", &a->down}, {"p0", &a->p0}, {"p1", &a->p1}}, {{"gain", &a->gain}});
@@ -133,7 +118,8 @@ void Compute(void *kernel, TF_OpKernelContext *context) {
   const int64_t n = run.side(0, 0);
   const Geometry g = {run.side(0, 1), run.side(0, 2), run.side(0, 3), side(1), side(2)};
   float *const y = run.Allocate(0, {n, g.oh, g.ow, g.c});
-  if (y != nullptr) Upfirdn(attributes, g, n, run.data(0), y);
+  if (y != nullptr)
+    TheCrew().Split(n * g.oh, g.ow * g.c, [&](int64_t from, int64_t to) { Rows(attributes, g, run.data(0), y, from, to); });
 }
 
 }  // namespace

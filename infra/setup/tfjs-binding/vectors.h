@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+// For plain loops over floats that the compiler turns into vectors.
+#define FAST __attribute__((target("avx512f"), optimize("O3", "no-math-errno")))
 // For functions on vectors of 16 floats. Nothing of bfloat16 is emitted where its intrinsics are not used.
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
 
