@@ -30,7 +30,9 @@ const measurement = (name: string): Command =>
   program
     .command(name)
     .addOption(new Option('--precision <p>', 'of convolutions').choices(['fp32', 'bf16']).default('fp32'))
-    .addOption(new Option('--execution <mode>', 'how steps run').choices(['function', 'eager']).default('function'))
+    .addOption(
+      new Option('--execution <mode>', 'how steps run').choices(['function', 'graph', 'eager']).default('function'),
+    )
     .option('--allow-busy', 'print figures although other processes use the CPU')
     .option('--json', 'print one JSON object');
 

@@ -382,7 +382,9 @@ export const studySchema = z
     evaluation: evaluationSchema,
     repeats: z.literal(1).describe('classifier trainings per variant. Default: 1'),
     precision: z.enum(['fp32', 'bf16']).describe('of convolutions and matrix products. Default: fp32'),
-    execution: z.enum(['function', 'eager']).describe('compiled steps or the readable truth. Default: function'),
+    execution: z
+      .enum(['function', 'graph', 'eager'])
+      .describe('compiled steps, compiled steps with the stock addon alone, or the readable truth. Default: function'),
     gates: z.array(z.enum(['snapshot', 'test-set'])).describe('where the study waits for a person. Default: none'),
     reuse: z.boolean().describe('take finished steps of other studies. Default: true'),
     queues: queuesSchema,

@@ -14,7 +14,7 @@ const fingerprint = z.strictObject({
   device: z.string(),
   instructionSet: z.string(),
   threads: z.number(),
-  execution: z.enum(['function', 'eager']).nullable(),
+  execution: z.enum(['function', 'graph', 'eager']).nullable(),
   precision: z.enum(['fp32', 'bf16']).nullable(),
 });
 const common = {

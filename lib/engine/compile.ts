@@ -1,6 +1,9 @@
 import type { EngineSettings } from '../../contract/engine.ts';
 import { ConfigurationError } from '../errors.ts';
-import { graphBinding, nativeBackend, type GraphBinding, type NativeBackend } from './native-backend.ts';
+import { createFunctionGraph } from './function-graph.ts';
+import type { GraphBuilder, GraphFunction } from './graph-builder.ts';
+import { graphBinding, nativeBackend, type NativeBackend } from './native-backend.ts';
+import { createSessionGraph } from './session-graph.ts';
 import { installRecorder, type Substitute } from './step-recorder.ts';
 import { tf } from './tf.ts';
 
@@ -24,30 +27,40 @@ export interface StepOptions {
 }
 
 /**
- * Recorded on the first run where `settings` and the engine allow it, otherwise run op by op. Recording computes nothing: the
- * first run gives the bits of every later one.
- * @throws ConfigurationError when bf16 is asked of a step that runs op by op
+ * Recorded on the first run where `settings` and the engine allow it, otherwise run op by op. Recording computes nothing that a
+ * run could see: the first run gives the bits of every later one.
+ * @throws ConfigurationError when bf16 is asked of a step that runs op by op, or a graph of an engine without sessions
  */
 export function compileStep(options: StepOptions & { readonly settings: EngineSettings }): CompiledStep {
   const { settings } = options;
-  if (executionOf(settings) === 'function') return checked(options, recordedStep(options));
+  if (executionOf(settings) !== 'eager') return checked(options, recordedStep(options));
   if (settings.precision !== 'fp32')
     throw new ConfigurationError(`expected precision fp32 with op-by-op execution, found ${settings.precision}`);
   return checked(options, eagerStep(options));
 }
 
-/** What `execution` asks for where the engine can do it: compiled functions need our build of the addon. */
-export function executionOf(settings: EngineSettings): EngineSettings['execution'] {
-  return graphBinding() === null ? 'eager' : settings.execution;
+/**
+ * What `execution` asks for where the engine can do it. Functions need our build of the addon: the stock one has sessions only,
+ * the wasm engine nothing but op by op.
+ * @throws ConfigurationError when a graph is asked of the wasm engine
+ */
+export function executionOf({ execution }: EngineSettings): EngineSettings['execution'] {
+  const native = nativeBackend() !== null;
+  if (execution === 'graph' && !native)
+    throw new ConfigurationError(
+      'execution "graph" expected the TensorFlow library, found the wasm engine; run npm run setup, or set execution to "eager"',
+    );
+  if (execution !== 'function' || graphBinding() !== null) return execution;
+  return native ? 'graph' : 'eager';
 }
 
 function eagerStep({ step }: StepOptions): CompiledStep {
   return { run: (inputs) => tf.tidy(() => step({ ...inputs })), dispose: () => undefined };
 }
 
-/** A step as a function of the library: from inputs and the variables it reads to outputs and the variables it assigns. */
-interface RecordedFunction {
-  readonly name: string;
+/** A step as a graph: from inputs and the variables it reads to outputs and the variables it assigns. */
+interface RecordedStep {
+  readonly graph: GraphFunction;
   readonly inputs: readonly string[];
   readonly reads: readonly tf.Variable[];
   readonly outputs: readonly string[];
@@ -57,36 +70,36 @@ interface RecordedFunction {
 let recorded = 0;
 
 function recordedStep(options: StepOptions & { readonly settings: EngineSettings }): CompiledStep {
-  const native = nativeBackend();
-  const binding = graphBinding();
-  if (native === null || binding === null) throw new ConfigurationError('the loaded engine cannot record steps');
-  let step: RecordedFunction | null = null;
+  const backend = nativeBackend();
+  if (backend === null) throw new ConfigurationError('the loaded engine cannot record steps');
+  let step: RecordedStep | null = null;
   return {
     run(inputs) {
-      step ??= record(options, native, binding);
-      return runFunction(step, native, inputs);
+      step ??= record(options, backend);
+      return runRecorded(step, backend, inputs);
     },
     dispose() {
-      if (step !== null) binding.removeFunction(step.name);
+      step?.graph.dispose();
       step = null;
     },
   };
 }
 
-function record(
-  options: StepOptions & { readonly settings: EngineSettings },
-  backend: NativeBackend,
-  binding: GraphBinding,
-): RecordedFunction {
+function graphFor(settings: EngineSettings, backend: NativeBackend): GraphBuilder {
+  const binding = executionOf(settings) === 'function' ? graphBinding() : null;
+  return binding === null ? createSessionGraph(backend.binding) : createFunctionGraph(binding);
+}
+
+function record(options: StepOptions & { readonly settings: EngineSettings }, backend: NativeBackend): RecordedStep {
   const { variables, settings } = options;
-  const graph = binding.graphCreate();
   const { precision } = settings;
-  const recorder = installRecorder({ step: options.name, graph, backend, binding, precision });
+  const graph = graphFor(settings, backend);
+  const recorder = installRecorder({ step: options.name, graph, backend, precision });
   const substitutes: Substitute[] = [];
   try {
     for (const variable of variables) substitutes.push(recorder.substitute(variable));
     const before = variables.map(({ dataId }) => dataId);
-    const scope = (): RecordedFunction => {
+    const scope = (): RecordedStep => {
       const declared = Object.entries(options.inputs);
       const inputs = declared.map(([name, { shape, dtype }]) => [name, recorder.placeholder(shape, dtype)] as const);
       const outputs = options.step(Object.fromEntries(inputs));
@@ -98,10 +111,8 @@ function record(
         return placeholder === null ? [] : [{ variable, placeholder }];
       });
       const given = [...inputs.map(([, tensor]) => recorder.inputOf(tensor)), ...reads.map((read) => read.placeholder)];
-      const name = `${options.name}_${recorded++}`;
-      binding.createFunction(graph, name, given, results);
       return {
-        name,
+        graph: graph.finish(`${options.name}_${recorded++}`, given, results),
         inputs: inputs.map(([input]) => input),
         reads: reads.map((read) => read.variable),
         outputs: Object.keys(outputs),
@@ -117,19 +128,18 @@ function record(
   } finally {
     for (const substitute of substitutes) substitute.restore();
     recorder.uninstall();
-    binding.graphDelete(graph);
+    graph.discard();
   }
 }
 
-function runFunction(
-  step: RecordedFunction,
+function runRecorded(
+  step: RecordedStep,
   backend: NativeBackend,
   inputs: Readonly<Record<string, tf.Tensor>>,
 ): Record<string, tf.Tensor> {
   const given = step.inputs.flatMap((name) => inputs[name] ?? []); // all there: `checked` looked
   const ids = backend.getInputTensorIds([...given, ...step.reads]);
-  const infos = backend.binding.executeOp(step.name, [], ids, step.outputs.length + step.assigns.length);
-  const results = infos.map((info) => backend.createOutputTensor(info));
+  const results = step.graph.call(ids).map((info) => backend.createOutputTensor(info));
   step.assigns.forEach((variable, i) => {
     const value = results[step.outputs.length + i];
     if (value === undefined) return;

@@ -32,7 +32,13 @@ export interface NativeBinding {
   readonly TF_Version: string;
   createTensor(shape: readonly number[], dtype: number, values: TensorValues): number;
   executeOp(op: string, attributes: readonly OpAttribute[], inputs: readonly number[], outputs: number): OutputInfo[];
+  deleteTensor(id: number): void;
   tensorDataSync(id: number): unknown;
+  /** Opens a session on the graph of a SavedModel folder. */
+  loadSavedModel(dir: string, tags: string): number;
+  /** `feeds` and `fetches`: outputs of nodes as `name:index`, joined by commas. */
+  runSavedModel(session: number, ids: readonly number[], feeds: string, fetches: string): OutputInfo[];
+  deleteSavedModel(session: number): void;
 }
 
 /** The part of the binding that only our build of the addon has (infra/setup/tfjs-binding/step_graph.cc). */

@@ -1,7 +1,7 @@
 import { ownFilterGradient } from './filter-gradient.ts';
 import { ownForward, ownInputGradient } from './own-convolution.ts';
+import type { GraphBuilder } from './graph-builder.ts';
 import type { NativeBackend, NativeBinding, OpAttribute, OutputInfo, TensorValues } from './native-backend.ts';
-import { graphBinding, type GraphBinding } from './native-backend.ts';
 import { tf } from './tf.ts';
 
 /**
@@ -29,12 +29,12 @@ export interface Substitute {
   readonly restore: () => void;
 }
 
+/** The backend while a graph is recorded that takes our own kernels. */
 let recordingBackend: NativeBackend | null = null;
 
 /** The backend while a step is recorded that may hold our own kernels (CPU, AVX-512), otherwise null. */
 export function ownKernels(): NativeBackend | null {
-  const usable = graphBinding()?.hasKernels === true && recordingBackend?.isUsingGpuDevice === false;
-  return usable ? recordingBackend : null;
+  return recordingBackend?.isUsingGpuDevice === false ? recordingBackend : null;
 }
 
 interface StandIn {
@@ -63,12 +63,12 @@ function uniform(values: TensorValues): boolean {
 /** @throws Error when the step does what a recorded step may not do; the message names the op */
 export function installRecorder(options: {
   readonly step: string;
-  readonly graph: number;
+  readonly graph: GraphBuilder;
   readonly backend: NativeBackend;
-  readonly binding: GraphBinding;
   readonly precision: 'fp32' | 'bf16';
 }): StepRecorder {
-  const { step, graph, backend, binding, precision } = options;
+  const { step, graph, backend, precision } = options;
+  const { binding } = backend;
   /** Negative ids of substituted variables, below all symbolic ones that a graph can have. */
   const variables = new Map<number, StandIn>();
   const reduced = new Map<number, number>();
@@ -79,30 +79,31 @@ export function installRecorder(options: {
     return info;
   };
   const shapes = new Map<number, readonly number[]>();
-  const noted = (infos: OutputInfo[]): OutputInfo[] => {
-    for (const { id, shape } of infos) if (shape !== null) shapes.set(id, shape);
-    return infos;
+  const noted = (info: OutputInfo): OutputInfo => {
+    if (info.shape !== null) shapes.set(info.id, info.shape);
+    return info;
   };
   const node = (
     op: string,
     attributes: readonly OpAttribute[],
     inputs: readonly number[],
-    listLength = 0,
-  ): OutputInfo[] => noted(binding.graphOp(graph, op, attributes, inputs, listLength));
+    lengths = { list: 0, outputs: 1 },
+  ): OutputInfo[] => graph.op(op, attributes, inputs, lengths).map(noted);
   /** Values of the integer constants, which mostly are shapes. */
   const integers = new Map<number, Int32Array>();
   const constant = (shape: readonly number[], dtype: number, values: TensorValues): number => {
-    const { id } = one(noted(binding.graphConstant(graph, shape, dtype, values)));
+    const { id } = noted(graph.constant(shape, dtype, values));
     if (values instanceof Int32Array) integers.set(id, values.slice());
     return id;
   };
+  const placeholder = (shape: readonly number[], dtype: number): OutputInfo => noted(graph.placeholder(shape, dtype));
   const cast = (output: number, from: number, to: number): OutputInfo =>
     one(node('Cast', [typeAttribute('SrcT', from), typeAttribute('DstT', to)], [output]));
 
   const resolve = (op: string, id: number): number => {
     const variable = variables.get(id);
     if (variable !== undefined) {
-      variable.placeholder ??= one(noted(binding.graphPlaceholder(graph, variable.shape, binding.TF_FLOAT))).id;
+      variable.placeholder ??= placeholder(variable.shape, binding.TF_FLOAT).id;
       return variable.placeholder;
     }
     if (id > -2) throw new Error(`${step}: ${op} takes a tensor that is neither an input nor a variable of the step`);
@@ -136,7 +137,7 @@ export function installRecorder(options: {
 
   /** Whether our convolutions multiply in bfloat16; null where they cannot do what the precision asks. */
   const halves: OpAttribute | null =
-    precision === 'bf16' && !binding.hasBfloat16Kernels
+    precision === 'bf16' && graph.kernels?.bfloat16 !== true
       ? null
       : { name: 'halves', type: binding.TF_ATTR_INT, value: precision === 'bf16' ? 1 : 0 };
 
@@ -199,7 +200,7 @@ export function installRecorder(options: {
       const attributes = [typeAttribute('T', dtype), typeAttribute('index_type', binding.TF_INT32)];
       return symbolic(one(node('Fill', attributes, [dims, value])).id);
     },
-    executeOp(op, attributes, ids) {
+    executeOp(op, attributes, ids, outputs) {
       const inputs = ids.map((id) => resolve(op, id));
       const same = unchanged(op, attributes, inputs);
       if (same !== null) return [{ ...same, id: symbolic(same.id) }];
@@ -211,7 +212,7 @@ export function installRecorder(options: {
         own ??
         (lower
           ? reducedOp(op, attributes, inputs)
-          : node(op, attributes, inputs, list === undefined ? 0 : Number(list.value)));
+          : node(op, attributes, inputs, { list: list === undefined ? 0 : Number(list.value), outputs }));
       return ensured(op, attributes, infos).map(({ id, shape, dtype }) => {
         // What batch normalisation hands to its own gradient has a size that only the device knows.
         if (shape === null && op !== 'FusedBatchNormV3')
@@ -227,12 +228,12 @@ export function installRecorder(options: {
   // Constants come from the prototype, whose functions cannot be assigned over.
   const overrides = Object.entries(recording).map(([name, value]) => [name, { value }] as const);
   backend.binding = Object.create(binding, Object.fromEntries(overrides)) as NativeBinding;
-  recordingBackend = backend;
+  recordingBackend = graph.kernels === null ? null : backend;
   let substituted = 0;
   return {
     placeholder(shape, dtype) {
       const type = dtype === 'float32' ? binding.TF_FLOAT : binding.TF_INT32;
-      const info = one(noted(binding.graphPlaceholder(graph, shape, type)));
+      const info = placeholder(shape, type);
       return backend.createOutputTensor({ ...info, id: symbolic(info.id) });
     },
     outputOf: (tensor) => {

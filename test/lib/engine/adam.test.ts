@@ -35,7 +35,7 @@ function expected(settings: { beta1: number; beta2: number; epsilon: number }): 
   return x;
 }
 
-describe.each(['eager', 'function'] as const)('createAdam, %s', (execution) => {
+describe.each(['eager', 'graph', 'function'] as const)('createAdam, %s', (execution) => {
   it.each([
     { beta1: 0, beta2: 0.99, epsilon: 1e-8 },
     { beta1: 0.9, beta2: 0.999, epsilon: 1e-7 },

@@ -1,16 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { EngineSettings } from '../../../contract/engine.ts';
 import { loadEngine } from '../../../lib/engine/backend.ts';
-import { compileStep, type StepOptions } from '../../../lib/engine/compile.ts';
-import { graphBinding } from '../../../lib/engine/native-backend.ts';
+import { compileStep, executionOf, type StepOptions } from '../../../lib/engine/compile.ts';
+import { graphBinding, nativeBackend, type NativeBinding } from '../../../lib/engine/native-backend.ts';
 import { blur, firDown2, firUp2 } from '../../../lib/engine/ops.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { createVariable } from '../../../lib/engine/variables.ts';
 import { createRng } from '../../../lib/random.ts';
 
 beforeAll(loadEngine);
-
-const fp32 = { precision: 'fp32', execution: 'function' } as const;
 
 function random(shape: readonly number[], name: string): tf.Tensor {
   const rng = createRng(4, name);
@@ -25,9 +24,10 @@ function random(shape: readonly number[], name: string): tf.Tensor {
 function runOnce(
   options: Pick<StepOptions, 'inputs' | 'step'>,
   inputs: Record<string, tf.Tensor>,
-  precision: 'fp32' | 'bf16' = 'fp32',
+  settings: Partial<EngineSettings> = {},
 ): number[] {
-  const step = compileStep({ name: 'once', variables: [], ...options, settings: { ...fp32, precision } });
+  const given = { precision: 'fp32', execution: 'function', ...settings } as const;
+  const step = compileStep({ name: 'once', variables: [], ...options, settings: given });
   const outputs = step.run(inputs);
   const values = [...outputs['y']!.dataSync()];
   tf.dispose(outputs);
@@ -37,12 +37,14 @@ function runOnce(
 
 const scalar = { x: { shape: [], dtype: 'float32' as const } };
 
-describe('a recorded step', () => {
+describe.each(['function', 'graph'] as const)('a step recorded as %s', (execution) => {
+  const settings = { precision: 'fp32', execution } as const;
+
   it('reads variables anew in each run, assigns them and takes what changes as an input', () => {
     const total = createVariable('total', [2], Float32Array.of(1, 2));
     const step = compileStep({
       name: 'accumulate',
-      settings: fp32,
+      settings,
       variables: [total],
       inputs: scalar,
       step: ({ x }) => {
@@ -64,7 +66,7 @@ describe('a recorded step', () => {
     let broken = true;
     const step = compileStep({
       name: 'broken',
-      settings: fp32,
+      settings,
       variables: [kept],
       inputs: scalar,
       step: ({ x }) => {
@@ -86,23 +88,71 @@ describe('a recorded step', () => {
     ['takes a tensor from outside', /neither an input nor a variable/, (x) => tf.add(x, outside)],
     ['has a shape that depends on data', /depends on data/, (x) => nonzero(x)],
   ])('refuses a step that %s, by the name of the step', (_, message, step) => {
-    expect(() => runOnce({ inputs: scalar, step: ({ x }) => ({ y: step(x!) }) }, { x: tf.scalar(2) })).toThrow(message);
-    expect(() => runOnce({ inputs: scalar, step: ({ x }) => ({ y: step(x!) }) }, { x: tf.scalar(2) })).toThrow('once');
-    expect(runOnce({ inputs: scalar, step: ({ x }) => ({ y: tf.square(x!) }) }, { x: tf.scalar(2) })).toEqual([4]);
+    const runWith = (op: (x: tf.Tensor) => tf.Tensor): number[] =>
+      runOnce({ inputs: scalar, step: ({ x }) => ({ y: op(x!) }) }, { x: tf.scalar(2) }, settings);
+    expect(() => runWith(step)).toThrow(message);
+    expect(() => runWith(step)).toThrow('once');
+    expect(runWith(tf.square)).toEqual([4]);
   });
 
   it('refuses inputs other than the declared ones', () => {
     const options = { inputs: scalar, step: ({ x }: Record<string, tf.Tensor>) => ({ y: tf.square(x!) }) };
-    expect(() => runOnce(options, {})).toThrow('expects the input x');
-    expect(() => runOnce(options, { x: tf.tensor1d([1]) })).toThrow('expects x as float32 [], got float32 [1]');
-    expect(() => runOnce(options, { x: tf.scalar(1), z: tf.scalar(1) })).toThrow('has no input z');
+    const given = (inputs: Record<string, tf.Tensor>) => () => runOnce(options, inputs, settings);
+    expect(given({})).toThrow('expects the input x');
+    expect(given({ x: tf.tensor1d([1]) })).toThrow('expects x as float32 [], got float32 [1]');
+    expect(given({ x: tf.scalar(1), z: tf.scalar(1) })).toThrow('has no input z');
   });
+});
 
+describe('the way that steps run', () => {
   it('refuses bf16 where steps run op by op', () => {
     const options = { name: 'eager', variables: [], inputs: {}, step: () => ({}) };
     expect(() => compileStep({ ...options, settings: { precision: 'bf16', execution: 'eager' } })).toThrow('fp32');
   });
+
+  it('is a graph where the addon is the stock one', () => {
+    const backend = nativeBackend()!;
+    const { binding } = backend;
+    const settings = { precision: 'fp32', execution: 'function' } as const;
+    expect(executionOf(settings)).toBe('function');
+    backend.binding = stockPart(binding);
+    try {
+      expect(executionOf(settings)).toBe('graph');
+      const x = random([1, 8, 8, 16], 'x');
+      const step = ({ x: image }: Record<string, tf.Tensor>) => ({ y: blur(image as tf.Tensor4D, { p0: 1, p1: 1 }) });
+      const found = runOnce({ inputs: { x: { shape: x.shape, dtype: 'float32' } }, step }, { x });
+      step({ x })
+        .y.dataSync()
+        .forEach((value, i) => expect(found[i]).toBeCloseTo(value, 6));
+    } finally {
+      backend.binding = binding;
+    }
+  });
+
+  it('refuses a graph without the TensorFlow library, saying what to do', async () => {
+    await import('@tensorflow/tfjs-backend-wasm');
+    await tf.setBackend('wasm');
+    try {
+      const settings = { precision: 'fp32', execution: 'graph' } as const;
+      expect(() => compileStep({ name: 'once', variables: [], inputs: {}, step: () => ({}), settings })).toThrow(
+        /execution "graph".*wasm.*"eager"/,
+      );
+      expect(executionOf({ precision: 'fp32', execution: 'function' })).toBe('eager');
+    } finally {
+      await tf.setBackend('tensorflow');
+    }
+  });
 });
+
+/** What the addon of the package has: constants and functions, without those that our build adds. */
+function stockPart(binding: NativeBinding): NativeBinding {
+  const added = ['createFunction', 'removeFunction', 'graphCreate', 'graphDelete', 'graphPlaceholder', 'graphConstant'];
+  const names = Object.getOwnPropertyNames(binding).filter(
+    (name) => ![...added, 'graphOp', 'hasKernels'].includes(name),
+  );
+  const properties = names.map((name) => [name, Object.getOwnPropertyDescriptor(binding, name)!] as const);
+  return Object.create(null, Object.fromEntries(properties)) as NativeBinding;
+}
 
 /** A tensor that the library already has. */
 let outside: tf.Tensor;
@@ -192,7 +242,7 @@ describe('a recorded 3x3 convolution', () => {
       Math.sqrt(expected.reduce((sum, value, i) => sum + (value - values[i]!) ** 2, 0));
     expect(apart(found)).toBeLessThan(3e-6);
     // Each factor is rounded to 8 bits.
-    const reduced = apart(runOnce(step, { x, w: filter }, 'bf16'));
+    const reduced = apart(runOnce(step, { x, w: filter }, { precision: 'bf16' }));
     expect(reduced).toBeLessThan(0.01);
     expect(reduced).toBeGreaterThan(1e-4);
   });

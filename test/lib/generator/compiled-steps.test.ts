@@ -62,6 +62,20 @@ function distance(a: ReadonlyMap<string, Float32Array>, b: ReadonlyMap<string, F
   return Math.sqrt(difference / norm);
 }
 
+type Trained = ReturnType<typeof train>;
+
+function expectEqual(found: Trained, truth: Trained): void {
+  found.reported.forEach((value, i) => expect(value).toBeCloseTo(truth.reported[i]!, 4));
+  expect(distance(truth.values, found.values)).toBeLessThan(1e-5);
+}
+
+/** More than other rounding of fp32, less than another computation. */
+function expectNear(found: Trained, truth: Trained): void {
+  const apart = distance(truth.values, found.values);
+  expect(apart).toBeGreaterThan(1e-5);
+  expect(apart).toBeLessThan(0.05);
+}
+
 describe.each<[string, Partial<GeneratorConfig>]>([
   ['in two passes of 4 images', { microBatchSize: 4 }],
   ['in one pass of 8 images', { microBatchSize: 8 }],
@@ -69,27 +83,35 @@ describe.each<[string, Partial<GeneratorConfig>]>([
   ['with the published pipe', { augment: 'ada', augmentPipe: 'bgc' }],
   ['with diffaugment', { augment: 'diffaugment' }],
 ])('phases %s', (_, change) => {
-  it('give recorded what they give op by op', () => {
-    const eager = train({ execution: 'eager', precision: 'fp32' }, change);
-    const recorded = train({ execution: 'function', precision: 'fp32' }, change);
-    recorded.reported.forEach((value, i) => expect(value).toBeCloseTo(eager.reported[i]!, 4));
-    expect(distance(eager.values, recorded.values)).toBeLessThan(1e-5);
+  let eager: Trained;
+  beforeAll(() => {
+    eager = train({ execution: 'eager', precision: 'fp32' }, change);
   });
-  it('give the same bytes in every recording', () => {
-    const runs = [0, 1].map(() => train({ execution: 'function', precision: 'fp32' }, change));
-    expect(distance(runs[0]!.values, runs[1]!.values)).toBe(0);
-    expect(runs[0]!.reported).toEqual(runs[1]!.reported);
+
+  it('give recorded what they give op by op, the same bytes in every recording, and leave no tensor behind', () => {
+    const [recorded, again] = [0, 1].map(() => train({ execution: 'function', precision: 'fp32' }, change));
+    expectEqual(recorded!, eager);
+    expect(distance(recorded!.values, again!.values)).toBe(0);
+    expect(again!.reported).toEqual(recorded!.reported);
+    expect(recorded!.counts[1]).toBe(recorded!.counts[0]);
   });
   it('come near in bf16, and are bytewise repeatable', () => {
-    const full = train({ execution: 'function', precision: 'fp32' }, change);
     const runs = [0, 1].map(() => train({ execution: 'function', precision: 'bf16' }, change));
-    const apart = distance(full.values, runs[0]!.values);
-    expect(apart).toBeGreaterThan(0);
-    expect(apart).toBeLessThan(0.05);
+    expectNear(runs[0]!, eager);
     expect(distance(runs[0]!.values, runs[1]!.values)).toBe(0);
   });
-  it('leave no tensor behind', () => {
-    const { counts } = train({ execution: 'function', precision: 'fp32' }, change, 4);
-    expect(counts[3]).toBe(counts[1]);
+  it('give as graphs of the stock addon what they give op by op, and leave no tensor behind', () => {
+    const recorded = train({ execution: 'graph', precision: 'fp32' }, change);
+    expectEqual(recorded, eager);
+    expect(recorded.counts[1]).toBe(recorded.counts[0]);
   });
+});
+
+it('phases as graphs of the stock addon give the same bytes in every recording, and come near in bf16', () => {
+  const [eager, first, second] = (['eager', 'graph', 'graph'] as const).map((execution) =>
+    train({ execution, precision: 'fp32' }, {}),
+  );
+  expect(distance(first!.values, second!.values)).toBe(0);
+  expect(second!.reported).toEqual(first!.reported);
+  expectNear(train({ execution: 'graph', precision: 'bf16' }, {}), eager!);
 });
