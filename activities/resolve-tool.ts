@@ -36,9 +36,8 @@ export async function resolveTool<T extends ToolName>(
 ): Promise<ToolPlan<T>> {
   const { tool, timeouts } = options;
   const { study: studyId, class: className, nimg, ...request } = parseToolInput<ToolName>(tool, options.input);
-  const { study, side } = await findClass(store, tool, { studyId, className });
+  const { study, side, ...found } = await findSnapshot(store, tool, { studyId, className, nimg });
   const styles = 'columnStyles' in request ? { columnStyles: columnStylesOf(tool, request.columnStyles, study) } : {};
-  const found = await chooseSnapshot(store, tool, { study, side, nimg });
   const psi = request.psi ?? study.synthesis.psi;
   // `parseToolInput` gave the request of this very tool; the filled-in psi completes it.
   return {
@@ -49,6 +48,27 @@ export async function resolveTool<T extends ToolName>(
     request: { ...request, ...styles, psi } as unknown as ToolPlan<T>['request'],
     timeouts,
   };
+}
+
+/** A stored snapshot of a study's generator, and how it was chosen. */
+export interface FoundSnapshot {
+  readonly study: Study;
+  readonly side: ClassSide;
+  readonly snapshot: ToolSnapshot;
+  readonly chosenBy: SnapshotChoice;
+}
+
+/**
+ * The snapshot of image count `nimg`; null takes the one that synthesis used, else the lowest metric, else the newest.
+ * @throws ToolInputError naming the field, what was found and what there is.
+ */
+export async function findSnapshot(
+  store: ObjectStore,
+  tool: string,
+  { studyId, className, nimg }: { readonly studyId: string; readonly className: string; readonly nimg: number | null },
+): Promise<FoundSnapshot> {
+  const { study, side } = await findClass(store, tool, { studyId, className });
+  return { study, side, ...(await chooseSnapshot(store, tool, { study, side, nimg })) };
 }
 
 /**
@@ -68,7 +88,7 @@ function columnStylesOf(tool: ToolName, styles: readonly number[] | null, { imag
 /** The study of that id, and which side of it the class is. */
 async function findClass(
   store: ObjectStore,
-  tool: ToolName,
+  tool: string,
   { studyId, className }: { readonly studyId: string; readonly className: string },
 ): Promise<{ readonly study: Study; readonly side: ClassSide }> {
   const { study } = await readStudy(store, studyId).catch((error: unknown) => {
@@ -87,7 +107,7 @@ async function findClass(
 
 async function chooseSnapshot(
   store: ObjectStore,
-  tool: ToolName,
+  tool: string,
   { study, side, nimg }: { readonly study: Study; readonly side: ClassSide; readonly nimg: number | null },
 ): Promise<{ readonly snapshot: ToolSnapshot; readonly chosenBy: SnapshotChoice }> {
   const className = study.classes[side];
@@ -140,7 +160,7 @@ async function finishedStep<M extends GeneratorManifest | SyntheticSetManifest>(
 }
 
 /** @throws ToolInputError when retention has removed the weights */
-async function stored(store: ObjectStore, tool: ToolName, { nimg, weights }: ToolSnapshot): Promise<ToolSnapshot> {
+async function stored(store: ObjectStore, tool: string, { nimg, weights }: ToolSnapshot): Promise<ToolSnapshot> {
   if ((await store.head(blobKey(weights.sha256))) !== null) return { nimg, weights };
   throw new ToolInputError(tool, [
     `nimg: the weights of snapshot ${nimg} are no longer in the store (${blobKey(weights.sha256)}); name another snapshot`,

@@ -5,8 +5,9 @@ import { cleanStudy } from './clean.ts';
 import { exportReport, exportStudy, exportTensorboard } from './export.ts';
 import { importFolder, uploadPrefix } from './import.ts';
 import { loadLocalEnvironment } from './local-environment.ts';
+import { exportGenerator, importGenerator } from './generators.ts';
 import { exportTools } from './tools.ts';
-import { exportWeights, importWeights, oneOf } from './weights.ts';
+import { countOf, exportWeights, importWeights, oneOf } from './weights.ts';
 
 /**
  * The small `echoforge` command: brings images in and results out. Studies are started, watched and steered with the
@@ -65,6 +66,37 @@ program
       out,
       variant: oneOf(variant, ['real', 'synthetic'], '--variant'),
       format: oneOf(format, ['h5', 'safetensors'], '--format'),
+      say,
+    }),
+  );
+
+program
+  .command('import-generator')
+  .argument(
+    '<file>',
+    'averaged generator of the public PyTorch StyleGAN2 as safetensors, `latent_avg` beside its tensors',
+  )
+  .description('convert and store a generator; prints its sizes and its key')
+  .action(async (file: string) => {
+    await importGenerator({ store: await store(), file, say });
+  });
+
+program
+  .command('export-generator')
+  .argument('<studyId>')
+  .requiredOption('--class <class>', 'class whose generator it is')
+  .requiredOption('--out <file>', 'file to write')
+  .option('--nimg <images>', 'image count of the snapshot; default the one that synthesis used')
+  .option('--format <format>', 'torch (names of the public PyTorch StyleGAN2) or safetensors (as stored)', 'torch')
+  .description('write a snapshot of a generator for use elsewhere')
+  .action(async (studyId: string, options: { class: string; out: string; nimg?: string; format: string }) =>
+    exportGenerator({
+      store: await store(),
+      studyId,
+      className: options.class,
+      nimg: options.nimg === undefined ? null : countOf(options.nimg, '--nimg'),
+      out: options.out,
+      format: oneOf(options.format, ['torch', 'safetensors'], '--format'),
       say,
     }),
   );

@@ -16,7 +16,7 @@ import { downloadBlob, getManifest } from '../lib/storage/blobs.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { readPointer } from '../lib/storage/pointer.ts';
 
-interface Options {
+export interface Options {
   readonly store: ObjectStore;
   readonly say: (line: string) => void;
 }
@@ -78,4 +78,10 @@ export function oneOf<T extends string>(text: string, known: readonly T[], optio
   const found = known.find((word) => word === text);
   if (found === undefined) throw new ConfigurationError(`expected ${option} ${known.join(' or ')}, got "${text}"`);
   return found;
+}
+
+/** @throws ConfigurationError when `text` is no whole number from 0 */
+export function countOf(text: string, option: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new ConfigurationError(`expected ${option} as a whole number, got "${text}"`);
+  return Number(text);
 }

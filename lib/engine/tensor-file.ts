@@ -14,6 +14,22 @@ export interface StoredTensor {
   readonly values: Float32Array | Int32Array;
 }
 
+/** All tensors of a file by name, and its strings. */
+export interface TensorFile {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** What can be written: a tensor of the engine, or {@link plainTensor}. */
+export type WritableTensor = Pick<tf.Tensor, 'dtype' | 'shape' | 'size'> & {
+  readonly dataSync: () => ArrayBufferView;
+};
+
+/** Values outside the engine, to be written. */
+export function plainTensor({ dtype, shape, values }: StoredTensor): WritableTensor {
+  return { dtype, shape, size: values.length, dataSync: () => values };
+}
+
 interface HeaderEntry {
   readonly dtype: string;
   readonly shape: number[];
@@ -28,7 +44,7 @@ const maxHeaderBytes = 100 * 2 ** 20;
 /** Writes `tensors`; the file appears whole. @throws WeightsError for tensors that are neither float32 nor int32 */
 export async function writeTensorFile(
   file: string,
-  tensors: Readonly<Record<string, tf.Tensor>>,
+  tensors: Readonly<Record<string, WritableTensor>>,
   metadata: Readonly<Record<string, string>>,
 ): Promise<void> {
   const sorted = Object.entries(tensors).sort(([a], [b]) => (a < b ? -1 : 1));
@@ -70,9 +86,7 @@ const sortedRecord = (record: Readonly<Record<string, string>>): Record<string, 
   Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
 
 /** Reads all tensors. @throws WeightsError when the file is truncated or not of this format, naming what is wrong */
-export async function readTensorFile(
-  file: string,
-): Promise<{ tensors: Map<string, StoredTensor>; metadata: Record<string, string> }> {
+export async function readTensorFile(file: string): Promise<TensorFile> {
   const handle = await open(file, 'r').catch((error: unknown) => {
     throw new WeightsError(`${file} cannot be opened`, { cause: error });
   });
@@ -165,6 +179,29 @@ async function readExactly(
 }
 
 /**
+ * @throws WeightsError naming missing, unexpected and misshapen tensors of `what`, the first five
+ */
+export function checkTensors(
+  expected: readonly { readonly name: string; readonly shape: readonly number[] }[],
+  tensors: ReadonlyMap<string, StoredTensor>,
+  what: string,
+): void {
+  const differences: string[] = [];
+  for (const { name, shape } of expected) {
+    const stored = tensors.get(name);
+    if (stored === undefined) differences.push(`${name} is missing`);
+    else if (stored.dtype !== 'float32') differences.push(`${name} is ${stored.dtype}, expected float32`);
+    else if (stored.shape.join() !== shape.join())
+      differences.push(`${name} has shape [${stored.shape.join(', ')}], expected [${shape.join(', ')}]`);
+  }
+  const known = new Set(expected.map(({ name }) => name));
+  for (const name of tensors.keys()) if (!known.has(name)) differences.push(`${name} is not expected`);
+  if (differences.length === 0) return;
+  const more = differences.length > 5 ? `; and ${differences.length - 5} more` : '';
+  throw new WeightsError(`${what} does not fit: ${differences.slice(0, 5).join('; ')}${more}`);
+}
+
+/**
  * Sets variables by name. Nothing is assigned before everything is checked.
  * @throws WeightsError naming missing, unexpected and misshapen tensors of `what`
  */
@@ -173,20 +210,7 @@ export function assignTensors(
   tensors: ReadonlyMap<string, StoredTensor>,
   what: string,
 ): void {
-  const differences: string[] = [];
-  for (const { name, shape } of variables) {
-    const stored = tensors.get(name);
-    if (stored === undefined) differences.push(`${name} is missing`);
-    else if (stored.dtype !== 'float32') differences.push(`${name} is ${stored.dtype}, expected float32`);
-    else if (stored.shape.join() !== shape.join())
-      differences.push(`${name} has shape [${stored.shape.join(', ')}], expected [${shape.join(', ')}]`);
-  }
-  const known = new Set(variables.map(({ name }) => name));
-  for (const name of tensors.keys()) if (!known.has(name)) differences.push(`${name} is not expected`);
-  if (differences.length > 0) {
-    const more = differences.length > 5 ? `; and ${differences.length - 5} more` : '';
-    throw new WeightsError(`${what} does not fit: ${differences.slice(0, 5).join('; ')}${more}`);
-  }
+  checkTensors(variables, tensors, what);
   tf.tidy(() => {
     for (const variable of variables) {
       const stored = tensors.get(variable.name);

@@ -13,7 +13,7 @@ import type { TrainingState } from './state.ts';
  */
 
 const checkpointKind = 'echoforge.generator-checkpoint.1';
-const snapshotKind = 'echoforge.generator-snapshot.1';
+export const snapshotKind = 'echoforge.generator-snapshot.1';
 
 /** Sums of the running tick, so that a record does not depend on where a training was interrupted. */
 export interface TickSums {
