@@ -4,6 +4,8 @@ import { createEvaluationActivities } from './evaluation.ts';
 import type { LocalDeps } from './local-inputs.ts';
 import { createPreparationActivities } from './preparation.ts';
 import { createToolPublishing } from './publish-images.ts';
+import { createMeasurementPublishing } from './publish-measurements.ts';
+import { createProjectionPublishing } from './publish-projection.ts';
 import { createReevaluationActivities } from './reevaluation.ts';
 import { createReportActivities } from './report.ts';
 import { createSelectionActivities } from './selection.ts';
@@ -18,5 +20,7 @@ export function createCpuActivities(deps: LocalDeps): CpuActivities {
     ...createReevaluationActivities(deps),
     ...createReportActivities(deps),
     ...createToolPublishing(deps),
+    ...createMeasurementPublishing(deps),
+    ...createProjectionPublishing(deps),
   };
 }

@@ -13,7 +13,6 @@ import {
   type SyntheticShard,
   type Verdict,
 } from '../contract/manifests.ts';
-import type { Study } from '../contract/study.ts';
 import { getBlob, getManifest, putBlob } from '../lib/storage/blobs.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { updatePointer } from '../lib/storage/pointer.ts';
@@ -21,7 +20,7 @@ import { countAccepted } from '../lib/synthesis/filter-rules.ts';
 import { drawForComparison } from '../lib/synthesis/filter.ts';
 import { beating, withWorkDir } from './activity-support.ts';
 import { fetchExtractor } from './extractor.ts';
-import { infer, provenanceOf, settingsOf, type GpuDeps } from './inference.ts';
+import { infer, networkOf, provenanceOf, settingsOf, type GpuDeps } from './inference.ts';
 import {
   fetchClassifier,
   fetchGenerator,
@@ -31,6 +30,7 @@ import {
   uploadShard,
 } from './local-inputs.ts';
 import { memoized } from './memo.ts';
+import { createMeasuring } from './measure-quality.ts';
 import { createToolActivities } from './tools.ts';
 import { trainClassifierSegment, trainGeneratorSegment } from './training.ts';
 
@@ -53,6 +53,7 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
   return {
     lastFingerprint: () => lastFingerprint,
     ...createToolActivities(deps, fingerprintOf),
+    ...createMeasuring(deps, fingerprintOf),
     describeEngine: (settings) => beating(() => fingerprintOf(settings)),
     trainGeneratorSegment: (input) => beating((details) => trainGeneratorSegment(training, input, details)),
     trainClassifierSegment: (input) => beating((details) => trainClassifierSegment(training, input, details)),
@@ -186,12 +187,6 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
         return await putBlob(store, jsonLines(predictions));
       }),
   };
-}
-
-/** The part of the generator's configuration that shapes its synthesis network. */
-function networkOf({ generator }: Study): Readonly<Record<string, string | number>> {
-  const { config, fmapBase, fmapMax, latentSize, mappingLayers } = generator;
-  return { config, fmapBase, fmapMax, latentSize, mappingLayers };
 }
 
 /** Every opening of the test set is on record, before it happens. */

@@ -51,3 +51,9 @@ export function provenanceOf(
     software: `echoforge ${fingerprint.release}`,
   };
 }
+
+/** The part of the generator's configuration that shapes its synthesis network. */
+export function networkOf({ generator }: Study): Readonly<Record<string, string | number>> {
+  const { config, fmapBase, fmapMax, latentSize, mappingLayers } = generator;
+  return { config, fmapBase, fmapMax, latentSize, mappingLayers };
+}

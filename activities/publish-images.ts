@@ -1,14 +1,13 @@
 import type { CpuActivities } from '../contract/activities.ts';
 import { toolKey } from '../contract/keys.ts';
 import type { ToolFile } from '../contract/tools.ts';
-import { ConfigurationError } from '../lib/errors.ts';
 import { encodeGrid } from '../lib/image/grid.ts';
 import { decodePng } from '../lib/image/png.ts';
 import type { RawImage } from '../lib/image/raw-image.ts';
 import { getBlob } from '../lib/storage/blobs.ts';
 import { beating } from './activity-support.ts';
 import { parseJsonLines, type LocalDeps } from './local-inputs.ts';
-import { finishTool, storeToolBytes } from './tool-output.ts';
+import { commonOf, finishTool, storeToolBytes } from './tool-output.ts';
 
 /** Of the grid beside a list of images: the first ones only, the rest are files. */
 const maxGridCells = 1024;
@@ -18,14 +17,7 @@ export function createToolPublishing({ store }: LocalDeps): Pick<CpuActivities, 
   return {
     publishImages: async ({ plan, chunks }) =>
       await beating(async () => {
-        const [first] = chunks;
-        if (first === undefined) throw new RangeError('publishImages expects at least one chunk, got none');
-        const { request, fingerprint } = first;
-        if (chunks.some((chunk) => chunk.request !== request))
-          throw new ConfigurationError(
-            `expected one kind of engine behind queue ${plan.study.queues.synthesize}, found chunks of several: their images ` +
-              'agree to a tolerance only. Leave workers of one kind on the queue and start the tool again.',
-          );
+        const { request, fingerprint } = commonOf(chunks, plan.study.queues.synthesize);
         const target = { studyId: plan.study.studyId, tool: plan.tool, request };
         const files: ToolFile[] = [];
         for (const chunk of chunks) files.push(...parseJsonLines<ToolFile>(await getBlob(store, chunk.files)));

@@ -4,6 +4,7 @@ import type { NamedFile } from '../contract/engine.ts';
 import { toolKey } from '../contract/keys.ts';
 import type { Fingerprint } from '../contract/manifests.ts';
 import type { ToolFile, ToolManifest, ToolPlan, ToolResult } from '../contract/tools.ts';
+import { ConfigurationError } from '../lib/errors.ts';
 import { hashBytes, hashFile } from '../lib/storage/blobs.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 
@@ -15,6 +16,27 @@ const manifestName = 'manifest.json';
 export function requestOf({ tool, side, snapshot, request }: ToolPlan, fingerprint: Fingerprint): string {
   const identity = canonicalJson([tool, side, snapshot, request, fingerprint]);
   return createHash('sha256').update(identity).digest('hex').slice(0, 16);
+}
+
+/** Of an output that several activities make: which request, on which engine. */
+interface OutputPart {
+  readonly request: string;
+  readonly fingerprint: Fingerprint;
+}
+
+/**
+ * What the parts of one output have in common.
+ * @throws ConfigurationError when workers of several kinds made them
+ */
+export function commonOf(parts: readonly OutputPart[], queue: string): OutputPart {
+  const [first] = parts;
+  if (first === undefined) throw new RangeError('expected at least one part of the output, got none');
+  const { request, fingerprint } = first;
+  if (parts.every((part) => part.request === request)) return { request, fingerprint };
+  throw new ConfigurationError(
+    `expected one kind of engine behind queue ${queue}, found parts of several: their results ` +
+      'agree to a tolerance only. Leave workers of one kind on the queue and start the tool again.',
+  );
 }
 
 export interface ToolTarget {

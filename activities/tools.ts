@@ -9,7 +9,7 @@ import type {
 } from '../contract/engine.ts';
 import type { Fingerprint } from '../contract/manifests.ts';
 import type { ToolPlan, ToolResult } from '../contract/tools.ts';
-import { putBlob } from '../lib/storage/blobs.ts';
+import { putBlob, putBlobFile } from '../lib/storage/blobs.ts';
 import { beating, withWorkDir } from './activity-support.ts';
 import { infer, provenanceOf, settingsOf, type GpuDeps } from './inference.ts';
 import { fetchGenerator, jsonLines } from './local-inputs.ts';
@@ -27,7 +27,10 @@ interface DrawingTasks {
 export function createToolActivities(
   deps: GpuDeps,
   fingerprintOf: (settings: EngineSettings) => Promise<Fingerprint>,
-): Pick<GpuActivities, 'generateImageChunk' | 'mixStyles' | 'sweepTruncation' | 'interpolateLatents'> {
+): Pick<
+  GpuActivities,
+  'generateImageChunk' | 'mixStyles' | 'sweepTruncation' | 'interpolateLatents' | 'projectImageSegment'
+> {
   const { store } = deps;
 
   const taskOf = async ({ study, side, snapshot }: ToolPlan, fingerprint: Fingerprint): Promise<ToolTask> => ({
@@ -84,6 +87,31 @@ export function createToolActivities(
             return { request, fingerprint, files: await putBlob(store, jsonLines(stored)) };
           });
         return await memoized(store, { studyId, identity }, generate);
+      }),
+    projectImageSegment: async ({ plan, state, untilStep }) =>
+      await beating(async () => {
+        const settings = settingsOf(plan.study);
+        const { studyId } = plan.study;
+        const { target, steps } = plan.request;
+        const fingerprint = await fingerprintOf(settings);
+        const request = requestOf(plan, fingerprint);
+        const identity = { activity: 'projectImageSegment', parts: [request, state, untilStep], fingerprint };
+        const project = async (): ReturnType<GpuActivities['projectImageSegment']> =>
+          await withWorkDir(deps.workDir, async (workDir) => {
+            const task = {
+              ...(await taskOf(plan, fingerprint)),
+              targetFile: await deps.cache.fetch(store, target.png),
+              stateFile: state === null ? null : await deps.cache.fetch(store, state),
+              ...{ steps, untilStep },
+            };
+            const { stateFile, distance, files } = await infer(deps, 'projectImage', settings, () => task, workDir);
+            const stored = await storeToolFiles(store, { studyId, tool: plan.tool, request }, files);
+            return {
+              ...{ request, fingerprint, distance, state: await putBlobFile(store, stateFile) },
+              files: untilStep < steps ? null : await putBlob(store, jsonLines(stored)),
+            };
+          });
+        return await memoized(store, { studyId, identity }, project);
       }),
   };
 }

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, extname, join } from 'node:path';
-import { findSnapshot } from '../activities/resolve-tool.ts';
+import { findSnapshot } from '../activities/find-snapshot.ts';
 import { weightsKey } from '../contract/keys.ts';
 import { plainTensor, readTensorFile, writeTensorFile, type TensorFile } from '../lib/engine/tensor-file.ts';
 import { networkShapeOf, noiseSizes } from '../lib/generator/architecture.ts';

@@ -24,7 +24,7 @@ import type {
 import type { ClassifierVariant } from './names.ts';
 import type { Study } from './study.ts';
 import type { TimeoutProfileName } from './timeouts.ts';
-import type { ToolName, ToolPlan, ToolResult } from './tools.ts';
+import type { Measurement, ToolName, ToolPlan, ToolResult } from './tools.ts';
 
 /**
  * Activity interfaces: verb + object + unit of work. One input object, one result, plain JSON, `null` for absent. Large
@@ -179,12 +179,42 @@ export interface CpuActivities {
     readonly plan: ToolPlan<'generateImages'>;
     readonly chunks: readonly GeneratedChunk[];
   }): Promise<ToolResult>;
+  /** Loss curve and manifest of a finished projection. */
+  publishProjection(input: {
+    readonly plan: ToolPlan<'projectImage'>;
+    readonly segments: readonly ProjectionSegment[];
+  }): Promise<ToolResult>;
+  /** Table, curve and manifest of measured snapshots. */
+  publishMeasurements(input: {
+    readonly plan: ToolPlan<'measureSnapshots'>;
+    readonly floor: StoredMeasurement;
+    readonly measured: readonly StoredMeasurement[];
+  }): Promise<ToolResult>;
   appendReevaluation(input: {
     readonly request: ReevaluateInput;
     readonly set: ReevaluationSet;
     readonly predictions: Readonly<Record<ClassifierVariant, BlobRef>>;
     readonly workflowId: string;
   }): Promise<ReevaluationRow>;
+}
+
+/** Some steps of a projection. */
+export interface ProjectionSegment {
+  /** See {@link GeneratedChunk}. */
+  readonly request: string;
+  readonly fingerprint: Fingerprint;
+  /** Everything that the next steps need. */
+  readonly state: BlobRef;
+  /** Of the last step. */
+  readonly distance: number;
+  /** JSON lines of `ToolFile`; null before the last segment. */
+  readonly files: BlobRef | null;
+}
+
+/** A measurement and what made it. */
+export interface StoredMeasurement {
+  readonly fingerprint: Fingerprint;
+  readonly measurement: Measurement;
 }
 
 /** Images of a part of a seed list, stored below the prefix of the request. */
@@ -319,6 +349,22 @@ export interface GpuActivities {
   mixStyles(input: { readonly plan: ToolPlan<'styleMixing'> }): Promise<ToolResult>;
   sweepTruncation(input: { readonly plan: ToolPlan<'truncationSweep'> }): Promise<ToolResult>;
   interpolateLatents(input: { readonly plan: ToolPlan<'interpolateLatents'> }): Promise<ToolResult>;
+  /** Steps of a projection from a state, or from the start, until `untilStep` are done. */
+  projectImageSegment(input: {
+    readonly plan: ToolPlan<'projectImage'>;
+    readonly state: BlobRef | null;
+    readonly untilStep: number;
+  }): Promise<ProjectionSegment>;
+  /** Every metric of one snapshot; `weights` null measures the floor. */
+  measureSnapshotQuality(input: {
+    readonly study: Study;
+    readonly side: ClassSide;
+    readonly dataset: RefTo<DatasetManifest>;
+    readonly classifier: RefTo<ClassifierManifest>;
+    readonly weights: BlobRef | null;
+    readonly fakes: number;
+    readonly psi: number;
+  }): Promise<StoredMeasurement>;
   scoreShard(input: {
     readonly study: Study;
     readonly side: ClassSide;

@@ -1,5 +1,5 @@
 import type { ClassifierConfig, GeneratorConfig, Study } from './study.ts';
-import type { NoiseMode } from './tools.ts';
+import type { Measurement, NoiseMode } from './tools.ts';
 import type {
   ClassSide,
   EpochRecord,
@@ -131,6 +131,11 @@ export interface MeasureSnapshotTask {
   readonly seed: number;
 }
 
+/** As {@link MeasureSnapshotTask}, with every metric, at a psi of choice. */
+export interface MeasureQualityTask extends MeasureSnapshotTask {
+  readonly psi: number;
+}
+
 export interface MeasureFilterTask {
   readonly extractor: ClassifierModel;
   readonly extractorName: string;
@@ -207,6 +212,24 @@ export interface InterpolateLatentsTask extends ToolTask {
   readonly frameMs: number;
 }
 
+export interface ProjectImageTask extends ToolTask {
+  /** PNG of the generator's resolution and channels. */
+  readonly targetFile: string;
+  /** What the steps so far left, or null to start. */
+  readonly stateFile: string | null;
+  readonly steps: number;
+  /** Run until this many steps are done. */
+  readonly untilStep: number;
+}
+
+export interface ProjectImageOutput {
+  readonly stateFile: string;
+  /** Of the last step. */
+  readonly distance: number;
+  /** Images and w; empty before the last step. */
+  readonly files: readonly NamedFile[];
+}
+
 export interface ScoreShardsTask {
   readonly model: ClassifierModel;
   readonly shards: readonly LocalShard[];
@@ -222,6 +245,7 @@ export interface EngineTasks {
   readonly trainGenerator: { readonly input: TrainGeneratorTask; readonly output: TrainGeneratorOutput };
   readonly trainClassifier: { readonly input: TrainClassifierTask; readonly output: TrainClassifierOutput };
   readonly measureSnapshot: { readonly input: MeasureSnapshotTask; readonly output: SnapshotMetric };
+  readonly measureQuality: { readonly input: MeasureQualityTask; readonly output: Measurement };
   readonly measureFilter: { readonly input: MeasureFilterTask; readonly output: FilterLoss | null };
   readonly synthesizeShard: {
     readonly input: SynthesizeShardTask;
@@ -231,6 +255,7 @@ export interface EngineTasks {
   readonly mixStyles: { readonly input: MixStylesTask; readonly output: ToolOutput };
   readonly sweepTruncation: { readonly input: SweepTruncationTask; readonly output: ToolOutput };
   readonly interpolateLatents: { readonly input: InterpolateLatentsTask; readonly output: ToolOutput };
+  readonly projectImage: { readonly input: ProjectImageTask; readonly output: ProjectImageOutput };
   readonly scoreShards: { readonly input: ScoreShardsTask; readonly output: ScoreShardsOutput };
 }
 export type EngineTaskName = keyof EngineTasks;

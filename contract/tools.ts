@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ClassSide, Fingerprint } from './manifests.ts';
+import type { ClassifierManifest, ClassSide, DatasetManifest, Fingerprint, RefTo, SetQuality } from './manifests.ts';
 import type { BlobRef } from './refs.ts';
 import type { Study } from './study.ts';
 import type { TimeoutProfileName } from './timeouts.ts';
@@ -22,6 +22,8 @@ const maxImages = 10_000;
 /** Cells of a grid, and frames of an animation: they are held in memory. */
 const maxCells = 1024;
 const maxFrames = 600;
+/** Snapshots of one training at full length: 312. */
+const maxMeasured = 1000;
 
 /** "1-50,77" as [1, ..., 50, 77], in the order written. Null when it cannot be read, or names too many. */
 export function parseNumberList(text: string, most: number): number[] | null {
@@ -110,11 +112,38 @@ const schemas = {
       path: ['framesBetween'],
       error: `expected at most ${maxFrames} frames: seeds x (framesBetween + 1)`,
     }),
+  measureSnapshots: z.strictObject({
+    ...target,
+    /** Image counts; null takes every snapshot whose weights are in the store. */
+    snapshots: numberList('image counts', { most: maxMeasured, largest: Number.MAX_SAFE_INTEGER })
+      .nullable()
+      .default(null),
+    /** Fakes per snapshot; null takes the study's `snapshotMetric.fakes`. */
+    fakes: z.int().min(6).max(50_000).nullable().default(null),
+    /** The metric of a training is measured at 1. */
+    psi: psi.default(1),
+  }),
+  projectImage: z
+    .strictObject({
+      ...snapshot,
+      /** A training or validation image of the study, as its source was called. */
+      image: z.string().min(1).nullable().default(null),
+      /** Key of any other image in the bucket, e.g. uploaded with `echoforge import --prefix`. */
+      object: z.string().min(1).nullable().default(null),
+      steps: z.int().min(20).max(10_000).default(1000),
+    })
+    .refine(({ image, object }) => (image === null) !== (object === null), {
+      path: ['image'],
+      error: 'expected either image, the source of a training or validation image, or object, a key of the bucket',
+    }),
 };
 
 export type ToolName = keyof typeof schemas;
 
 export type ToolInput<T extends ToolName> = Readonly<z.output<(typeof schemas)[T]>>;
+
+/** The input of any tool: tell them apart by their fields. */
+export type AnyToolInput = { readonly [T in ToolName]: ToolInput<T> }[ToolName];
 
 /**
  * The input with its defaults.
@@ -149,12 +178,43 @@ export interface ToolPlan<T extends ToolName = ToolName> {
   readonly timeouts: TimeoutProfileName;
 }
 
-type Filled<T extends ToolName> = Omit<ToolInput<T>, 'study' | 'class' | 'nimg' | 'psi'> & { readonly psi: number };
+type DrawingToolName = Exclude<ToolName, 'measureSnapshots' | 'projectImage'>;
+type Filled<T extends DrawingToolName> = Omit<ToolInput<T>, 'study' | 'class' | 'nimg' | 'psi'> & {
+  readonly psi: number;
+};
 export interface ToolRequests {
   readonly generateImages: Filled<'generateImages'>;
   readonly styleMixing: Omit<Filled<'styleMixing'>, 'columnStyles'> & { readonly columnStyles: readonly number[] };
   readonly truncationSweep: Omit<ToolInput<'truncationSweep'>, 'study' | 'class' | 'nimg'>;
   readonly interpolateLatents: Filled<'interpolateLatents'>;
+  readonly projectImage: {
+    /** As it is called in the study or the bucket, and prepared as the study prepares its images. */
+    readonly target: { readonly name: string; readonly png: BlobRef };
+    readonly steps: number;
+    /** What stands in for the perceptual loss of the original. */
+    readonly loss: 'multi-scale pixel distance';
+  };
+  readonly measureSnapshots: {
+    readonly snapshots: readonly ToolSnapshot[];
+    /** Reals are its training images of the class. */
+    readonly dataset: RefTo<DatasetManifest>;
+    /** Its features are compared where the study supplies no Inception weights. */
+    readonly classifier: RefTo<ClassifierManifest>;
+    readonly fakes: number;
+    readonly psi: number;
+  };
+}
+
+/** One snapshot against the training reals; the floor is half of the reals against the other half. */
+export interface Measurement {
+  /** `fid` only in the canonical network; otherwise `fd.irv2-real`. */
+  readonly metric: string;
+  /** sha256 of the extractor's weights. */
+  readonly extractor: string;
+  readonly reals: number;
+  readonly fakes: number;
+  /** Null where either side has fewer than six images. */
+  readonly quality: SetQuality | null;
 }
 
 /** A file that a tool left below its prefix. */

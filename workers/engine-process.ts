@@ -7,8 +7,9 @@ import { trainGenerator } from '../lib/generator/train.ts';
 import { generateImages } from '../lib/synthesis/generate-images.ts';
 import { interpolateLatents } from '../lib/synthesis/interpolate-latents.ts';
 import { measureFilter } from '../lib/synthesis/measure-filter.ts';
-import { measureSnapshot } from '../lib/synthesis/measure-snapshot.ts';
+import { measureQuality, measureSnapshot } from '../lib/synthesis/measure-snapshot.ts';
 import { mixStyles } from '../lib/synthesis/mix-styles.ts';
+import { projectImage } from '../lib/synthesis/project-image.ts';
 import { scoreShards } from '../lib/synthesis/score-shards.ts';
 import { sweepTruncation } from '../lib/synthesis/sweep-truncation.ts';
 import { synthesizeShard } from '../lib/synthesis/synthesize-shard.ts';
@@ -30,12 +31,14 @@ const implementations: { readonly [T in EngineTaskName]: Implementation<T> } = {
   trainGenerator,
   trainClassifier,
   measureSnapshot,
+  measureQuality,
   measureFilter,
   synthesizeShard,
   generateImages,
   mixStyles,
   sweepTruncation,
   interpolateLatents,
+  projectImage,
   scoreShards,
 };
 

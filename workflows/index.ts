@@ -12,3 +12,5 @@ export { generateImages } from './generate-images.ts';
 export { styleMixing } from './style-mixing.ts';
 export { truncationSweep } from './truncation-sweep.ts';
 export { interpolateLatents } from './interpolate-latents.ts';
+export { measureSnapshots } from './measure-snapshots.ts';
+export { projectImage } from './project-image.ts';

@@ -83,6 +83,16 @@ export async function readShard({ tarFile, indexFile }: LocalShard): Promise<Sto
   return members;
 }
 
+/** Bytes of one member of a tar; null when there is none of that name. */
+export async function readMember(tar: Uint8Array, name: string): Promise<Uint8Array | null> {
+  for await (const member of Readable.from([tar]).pipe(extract())) {
+    const chunks: Buffer[] = [];
+    for await (const chunk of member) chunks.push(chunk as Buffer); // tar-stream yields buffers
+    if (member.header.name === name) return new Uint8Array(Buffer.concat(chunks));
+  }
+  return null;
+}
+
 /** All images of the shards, decoded, in order. */
 export async function loadShardImages(
   shards: readonly LocalShard[],

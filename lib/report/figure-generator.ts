@@ -22,8 +22,16 @@ function logTicks(domain: readonly number[]): number[] {
     .filter((tick) => tick >= lowest && tick <= highest);
 }
 
+/** The part of a generator's manifest that its curve shows. */
+export type MeasuredGenerator = Pick<GeneratorManifest, 'floor' | 'side' | 'className'> & {
+  readonly snapshots: readonly Pick<Snapshot, 'nimg' | 'metric'>[];
+};
+
 /** Metric of every snapshot over the training, with its floor and the chosen one. */
-export function snapshotMetricSpec(generator: GeneratorManifest, chosen: Snapshot): FigureSpec {
+export function snapshotMetricSpec(
+  generator: MeasuredGenerator,
+  chosen: Pick<Snapshot, 'nimg' | 'metric'>,
+): FigureSpec {
   const { floor, side, className } = generator;
   const rows = generator.snapshots.flatMap(({ nimg, metric }) =>
     metric === null ? [] : [{ kimg: nimg / 1000, value: metric.value }],

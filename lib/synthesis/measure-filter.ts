@@ -11,7 +11,7 @@ import { kernelDistance } from '../metrics/kid.ts';
 
 /** Neighbours of recall and of coverage; both sets must have one more image than the larger. */
 const neighbours = { recall: 3, coverage: 5 };
-const leastImages = neighbours.coverage + 1;
+export const leastImages = neighbours.coverage + 1;
 const featureBatchSize = 16;
 
 /**

@@ -3,9 +3,11 @@ import type {
   EngineSettings,
   ExtractorModel,
   GeneratorModel,
+  MeasureQualityTask,
   MeasureSnapshotTask,
 } from '../../contract/engine.ts';
 import type { SnapshotMetric } from '../../contract/manifests.ts';
+import type { Measurement } from '../../contract/tools.ts';
 import { loadClassifier } from '../classifier/predict.ts';
 import { loadShardImages } from '../dataset/shard.ts';
 import { loadEngine } from '../engine/backend.ts';
@@ -17,6 +19,7 @@ import { frechetDistance } from '../metrics/frechet.ts';
 import { loadInception } from '../metrics/inception-features.ts';
 import { splitHalves } from '../metrics/split-halves.ts';
 import { createRng, seedPair } from '../random.ts';
+import { compareWithReals, leastImages } from './measure-filter.ts';
 import { sampleSeeds } from './sample-seeds.ts';
 
 /** Seam of the metric: images in, one row of features per image out. */
@@ -39,23 +42,48 @@ const featureBatchSize = 16;
  * Throws DatasetError below four reals, WeightsError, or the signal's reason when aborted.
  */
 export async function measureSnapshot(task: MeasureSnapshotTask, context: EngineContext): Promise<SnapshotMetric> {
+  const { reals, fakes } = await snapshotFeatures({ ...task, psi: 1 }, context);
+  return { ...task.metric, value: frechetDistance({ a: reals, b: fakes }), reals: reals.rows, fakes: fakes.rows };
+}
+
+/**
+ * Every metric of a snapshot, or of the floor, from the same features; `quality` is null where a set has fewer than six
+ * images, too few for the neighbours of coverage. Throws as {@link measureSnapshot}.
+ */
+export async function measureQuality(task: MeasureQualityTask, context: EngineContext): Promise<Measurement> {
+  const { reals, fakes } = await snapshotFeatures(task, context);
+  const { name, weights } = task.metric;
+  const enough = Math.min(reals.rows, fakes.rows) >= leastImages;
+  return {
+    ...{ metric: name, extractor: weights, reals: reals.rows, fakes: fakes.rows },
+    quality: enough ? compareWithReals(reals, fakes) : null,
+  };
+}
+
+/** Features of the reals and of the fakes; without a generator, of two halves of the reals. */
+async function snapshotFeatures(
+  task: MeasureQualityTask,
+  context: EngineContext,
+): Promise<{ readonly reals: FeatureMatrix; readonly fakes: FeatureMatrix }> {
   await context.emit({ type: 'progress', phase: 'load', done: 0, total: task.fakes });
   await loadEngine();
   const { images } = await loadShardImages(task.reals);
   const [first] = images;
   if (first === undefined || images.length < 4)
     throw new DatasetError(`the snapshot metric expects at least 4 training images of a class, got ${images.length}`);
-  const { metric, generator } = task;
+  const { generator } = task;
   const extractor = await loadExtractor(task.extractor, { settings: context.settings, image: first });
   try {
     const total = images.length + (generator === null ? 0 : task.fakes);
     const collect = featureCollector(extractor, context, total);
     await collect.add(images);
     const reals = collect.take();
-    if (generator === null) return floorOf(reals, task);
+    if (generator === null) {
+      const [one, other] = splitHalves(reals.rows, createRng(task.seed, 'metric/halves'));
+      return { reals: takeRows(reals, one), fakes: takeRows(reals, other) };
+    }
     await addFakes({ ...task, generator }, context, collect.add);
-    const fakes = collect.take();
-    return { ...metric, value: frechetDistance({ a: reals, b: fakes }), reals: reals.rows, fakes: fakes.rows };
+    return { reals, fakes: collect.take() };
   } finally {
     extractor.dispose();
   }
@@ -73,23 +101,17 @@ async function loadExtractor(
   return await loadInception({ weightsFile, execution, side: image.width, channels: image.channels, batchSize });
 }
 
-function floorOf(reals: FeatureMatrix, { metric, seed }: MeasureSnapshotTask): SnapshotMetric {
-  const [first, second] = splitHalves(reals.rows, createRng(seed, 'metric/halves'));
-  const value = frechetDistance({ a: takeRows(reals, first), b: takeRows(reals, second) });
-  return { ...metric, value, reals: first.length, fakes: second.length };
-}
-
 /** Seed of the i-th fake: 2^31 and above, where no synthesis seed lies. */
 export function metricSeed(seed: number, index: number): number {
   return 2 ** 31 + (seedPair(seed, 'metric/fakes', index)[0] & 0x7fff_ffff);
 }
 
 async function addFakes(
-  task: MeasureSnapshotTask & { readonly generator: GeneratorModel },
+  task: MeasureQualityTask & { readonly generator: GeneratorModel },
   context: EngineContext,
   add: (images: readonly RawImage[]) => Promise<void>,
 ): Promise<void> {
-  const { generator: model, fakes, seed } = task;
+  const { generator: model, fakes, seed, psi } = task;
   const { resolution, channels } = model.image;
   const sampler = await loadSampler({ model, settings: context.settings, batchSize: sampleBatchSize });
   try {
@@ -97,7 +119,7 @@ async function addFakes(
       context.signal.throwIfAborted();
       // The last batch is filled up with further seeds of the list.
       const seeds = Array.from({ length: sampleBatchSize }, (_, slot) => metricSeed(seed, start + slot));
-      const images = sampleSeeds(sampler, { seeds, psi: 1, resolution, channels });
+      const images = sampleSeeds(sampler, { seeds, psi, resolution, channels });
       await add(images.slice(0, fakes - start));
     }
   } finally {

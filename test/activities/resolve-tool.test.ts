@@ -99,4 +99,46 @@ describe('resolveTool', () => {
       /columnStyles: expected layers 0-7 at 32 px, found 8/,
     );
   });
+
+  describe('measureSnapshots', () => {
+    const measure = (over: object = {}): Promise<ToolPlan<'measureSnapshots'>> =>
+      resolveTool(store, {
+        ...{ tool: 'measureSnapshots', timeouts: 'test' },
+        input: { study: 's1', class: 'benign', ...over },
+      });
+    const finishInputs = async (): Promise<void> => {
+      for (const step of ['dataset', 'classifier/real'])
+        await createPointer(store, stepKey('s1', step), {
+          identity: '',
+          manifest: { kind: step, sha256: '', bytes: 1 },
+        });
+    };
+
+    it('takes every snapshot whose weights are in the store, or those asked for', async () => {
+      await finishGenerator();
+      await finishInputs();
+      await store.delete(blobKey(snapshots[2]!.weights.sha256));
+      const counts = async (over: object = {}): Promise<number[]> =>
+        (await measure(over)).request.snapshots.map(({ nimg }) => nimg);
+      expect(await counts()).toEqual([0, 64]);
+      expect(await counts({ snapshots: '64' })).toEqual([64]);
+      await expect(measure({ snapshots: '0,128' })).rejects.toThrow(/snapshots: .*benign \(0, 64\), found 128/);
+    });
+
+    it("fills in the study's fakes, and psi 1 as a training measures", async () => {
+      await finishGenerator();
+      await finishInputs();
+      const { request } = await measure();
+      expect(request).toMatchObject({
+        fakes: study.snapshotMetric.fakes,
+        psi: 1,
+        classifier: { kind: 'classifier/real' },
+      });
+    });
+
+    it('refuses a study without a classifier', async () => {
+      await finishGenerator();
+      await expect(measure()).rejects.toThrow(/expected the finished step dataset of study s1/);
+    });
+  });
 });

@@ -34,6 +34,21 @@ describe('parseToolInput', () => {
       expect(refuse).toThrow(text);
   });
 
+  it('takes image counts of snapshots as a list, null for all', () => {
+    const parse = (over: object): unknown => parseToolInput('measureSnapshots', { ...target, ...over });
+    expect(parse({})).toEqual({ ...target, snapshots: null, fakes: null, psi: 1 });
+    expect(parse({ snapshots: '0,25000000' })).toMatchObject({ snapshots: [0, 25_000_000] });
+    expect(() => parse({ snapshots: 'all' })).toThrow(/snapshots: expected image counts .*found "all"/);
+    expect(() => parse({ fakes: 5 })).toThrow(/fakes/);
+  });
+
+  it('projects one image, of the study or of the bucket', () => {
+    const parse = (over: object): unknown => parseToolInput('projectImage', { ...target, ...over });
+    expect(parse({ image: 'benign/1.png' })).toMatchObject({ image: 'benign/1.png', object: null, steps: 1000 });
+    for (const over of [{}, { image: 'a', object: 'b' }]) expect(() => parse(over)).toThrow(/image: expected either/);
+    expect(() => parse({ image: 'a', steps: 19 })).toThrow(/steps/);
+  });
+
   it.each([undefined, null, 'x', 3, []])('refuses %j as input', (input) => {
     expect(() => parseToolInput('generateImages', input)).toThrow(ToolInputError);
   });

@@ -11,7 +11,14 @@ import { canonicalJson } from '../../contract/canonical-json.ts';
 import type { Fingerprint, Snapshot, SnapshotMetric } from '../../contract/manifests.ts';
 import type { ManifestRef } from '../../contract/refs.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
-import { parseToolInput, type ToolInput, type ToolName, type ToolPlan, type ToolResult } from '../../contract/tools.ts';
+import {
+  parseToolInput,
+  type AnyToolInput,
+  type ToolInput,
+  type ToolName,
+  type ToolPlan,
+  type ToolResult,
+} from '../../contract/tools.ts';
 
 /** Small real implementations in memory, for workflow tests: the order of steps, messages and failures, not the numbers. */
 export interface FakeWorld {
@@ -33,6 +40,10 @@ export interface FakeWorld {
   predictedWith: string;
   /** Seeds of each chunk of generated images. */
   readonly generatedSeeds: (readonly number[])[];
+  /** Weights of each measured snapshot; null for the floor. */
+  readonly measured: (string | null)[];
+  /** State that each segment of a projection started from, and where it ended. */
+  readonly projected: (readonly [state: string | null, untilStep: number])[];
 }
 
 export const fakeFingerprint: Fingerprint = {
@@ -144,10 +155,12 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     releaseModels: () => Promise.resolve(),
     resolveTool: async ({ tool, input }) => {
       await Promise.resolve();
-      const { study: studyId, class: className, nimg, ...request } = parseTool(tool, input);
+      const { study: studyId, class: className, ...request } = parseTool(tool, input) as AnyToolInput; // of one of the tools
+      const nimg = 'nimg' in request ? request.nimg : null;
       const study = resolveStudyFile({ studyId, preset: 'demo', ...toolStudy });
       const plan = {
-        ...{ tool, study, request, timeouts: 'test' as const },
+        ...{ tool, study, timeouts: 'test' as const },
+        request: 'snapshots' in request ? { ...request, snapshots: snapshotsUntil(128) } : request,
         side: className === 'benign' ? 'negative' : 'positive',
         snapshot: { nimg: nimg ?? 64, weights: ref('w', 'w64') },
         chosenBy: nimg === null ? 'lowest' : 'asked',
@@ -177,6 +190,8 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
         ...{ precision: 'bf16' as const, execution: 'eager' as const, queue: 'gpu' },
         rejected: 0,
       }),
+    publishProjection: ({ plan, segments }) => Promise.resolve(toolResult(plan, segments.length)),
+    publishMeasurements: ({ plan, measured }) => Promise.resolve(toolResult(plan, measured.length)),
     publishImages: ({ plan, chunks }) => Promise.resolve(toolResult(plan, chunks.length)),
     appendReevaluation: ({ request, workflowId }) =>
       Promise.resolve({
@@ -220,11 +235,21 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
         ),
       ),
     measureFilter: () => Promise.resolve(null),
+    measureSnapshotQuality: ({ weights }) => {
+      world.measured.push(weights?.sha256 ?? null);
+      const measurement = { metric: 'fd.irv2-real', extractor: sha('classifier'), reals: 4, fakes: 4, quality: null };
+      return Promise.resolve({ fingerprint: fakeFingerprint, measurement });
+    },
     synthesizeShard: ({ firstSeed, lastSeed }) =>
       Promise.resolve({ firstSeed, lastSeed, shard: { tar: ref('t', 't'), index: ref('i', 'i'), images: 8 } }),
     generateImageChunk: ({ seeds }) => {
       world.generatedSeeds.push(seeds);
       return Promise.resolve({ request: 'request', fingerprint: fakeFingerprint, files: ref('f', 'f') });
+    },
+    projectImageSegment: ({ state, untilStep }) => {
+      world.projected.push([state?.sha256 ?? null, untilStep]);
+      const made = { request: 'request', fingerprint: fakeFingerprint, distance: 1 / untilStep };
+      return Promise.resolve({ ...made, state: ref('s', `after${untilStep}`), files: ref('f', 'f') });
     },
     mixStyles: ({ plan }) => Promise.resolve(toolResult(plan, 5)),
     sweepTruncation: ({ plan }) => Promise.resolve(toolResult(plan, 5)),
@@ -248,6 +273,8 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     degenerate: null,
     predictedWith: '',
     generatedSeeds: [],
+    measured: [],
+    projected: [],
   };
   return world;
 }

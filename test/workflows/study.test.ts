@@ -1,11 +1,9 @@
 import { Context } from '@temporalio/activity';
-import { Client, Connection, WorkflowFailedError } from '@temporalio/client';
-import { bundleWorkflowCode, NativeConnection, Worker } from '@temporalio/worker';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { describe, expect, it } from 'vitest';
 import { queues } from '../../contract/names.ts';
 import type { StudyProgress, StudyResult } from '../../contract/progress.ts';
-import { createFakeWorld, type FakeWorld } from '../support/fake-activities.ts';
+import { useWorkflowWorld } from '../support/workflow-world.ts';
 
 /** Four segments of one tick, a snapshot each: 0, 64, 128, 192, 256 images. */
 const file = {
@@ -19,51 +17,12 @@ const file = {
 };
 
 describe('study workflow', () => {
-  let connection: Connection;
-  let native: NativeConnection;
-  let client: Client;
-  let bundle: { code: string };
-  let world: FakeWorld;
-  let stop: () => Promise<void>;
+  const world = useWorkflowWorld(interruption);
   let counter = 0;
 
-  beforeAll(async () => {
-    const address = inject('temporalAddress');
-    connection = await Connection.connect({ address });
-    native = await NativeConnection.connect({ address });
-    client = new Client({ connection });
-    bundle = await bundleWorkflowCode({
-      workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
-    });
-  });
-  afterAll(async () => {
-    await connection?.close();
-    await native?.close();
-  });
-
-  beforeEach(async () => {
-    world = createFakeWorld(interruption);
-    const workers = await Promise.all([
-      Worker.create({
-        connection: native,
-        taskQueue: queues.control,
-        workflowBundle: bundle,
-        activities: { ...world.control },
-      }),
-      Worker.create({ connection: native, taskQueue: queues.cpu, activities: { ...world.cpu } }),
-      Worker.create({ connection: native, taskQueue: queues.gpu, activities: { ...world.gpu } }),
-    ]);
-    const runs = workers.map((worker) => worker.run());
-    stop = async () => {
-      for (const worker of workers) worker.shutdown();
-      await Promise.all(runs);
-    };
-    return () => stop();
-  });
-
-  const start = async (over: object = {}): ReturnType<typeof client.workflow.start> => {
+  const start = async (over: object = {}): Promise<WorkflowHandle> => {
     const studyId = `fake-${++counter}-${process.pid}`;
-    return await client.workflow.start('study', {
+    return await world.client.workflow.start('study', {
       workflowId: `study/${studyId}`,
       taskQueue: queues.control,
       args: [{ ...file, studyId, ...over }],
@@ -91,7 +50,7 @@ describe('study workflow', () => {
       'placeReport',
       'releaseModels',
     ];
-    expect(world.calls.filter((name) => once.includes(name))).toEqual(once);
+    expect(world.fakes.calls.filter((name) => once.includes(name))).toEqual(once);
     const progress = await progressOf(handle);
     expect(progress.stage).toBe('finished');
     expect(progress.steps.every(({ state }) => state === 'done')).toBe(true);
@@ -100,7 +59,7 @@ describe('study workflow', () => {
   it('chooses the snapshot with the lowest metric', async () => {
     const handle = await start();
     await handle.result();
-    const synthesis = [...world.finished.values()].find(({ kind }) => kind === 'syntheticSet');
+    const synthesis = [...world.fakes.finished.values()].find(({ kind }) => kind === 'syntheticSet');
     expect(Buffer.from(synthesis?.sha256 ?? '', 'hex').toString()).toMatch(/^w64/);
   });
 
@@ -119,32 +78,32 @@ describe('study workflow', () => {
     for (const name of ['benign', 'malignant'])
       await handle.executeUpdate('approveSnapshot', { args: [{ class: name, sha256: last, by: 'radiologist' }] });
     await handle.result();
-    const sets = [...world.finished.values()].filter(({ kind }) => kind === 'syntheticSet');
+    const sets = [...world.fakes.finished.values()].filter(({ kind }) => kind === 'syntheticSet');
     expect(sets.map(({ sha256 }) => sha256)).toEqual([last, last]);
-    expect(world.decisions.map(({ type }) => type)).toEqual(['approveSnapshot', 'approveSnapshot']);
+    expect(world.fakes.decisions.map(({ type }) => type)).toEqual(['approveSnapshot', 'approveSnapshot']);
   });
 
   it('opens the test set only after resume when the study file asks for that gate', async () => {
     const handle = await start({ gates: ['test-set'] });
     await expect.poll(async () => (await progressOf(handle)).awaiting, { timeout: 30_000 }).toBe('test-set');
-    expect(world.calls).not.toContain('predictTestSet');
+    expect(world.fakes.calls).not.toContain('predictTestSet');
     await handle.executeUpdate('resume');
     await handle.result();
-    expect(world.calls).toContain('predictTestSet');
+    expect(world.fakes.calls).toContain('predictTestSet');
   });
 
   it('pauses inside a segment, keeps what was trained, and goes on after resume', async () => {
     let release = (): void => undefined;
-    world.holdTraining = new Promise((resolve) => (release = resolve));
+    world.fakes.holdTraining = new Promise((resolve) => (release = resolve));
     const handle = await start();
-    await expect.poll(() => world.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
+    await expect.poll(() => world.fakes.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
     await handle.executeUpdate('pause', { args: [{ reason: 'maintenance' }] });
     await expect
       .poll(async () => (await progressOf(handle)).steps.find(({ step }) => step === 'generator/benign')?.state, {
         timeout: 30_000,
       })
       .toBe('paused');
-    world.holdTraining = null;
+    world.fakes.holdTraining = null;
     release();
     await handle.executeUpdate('resume');
     await handle.result();
@@ -153,42 +112,42 @@ describe('study workflow', () => {
 
   it('extends a running training by an update on its child', async () => {
     let release = (): void => undefined;
-    world.holdTraining = new Promise((resolve) => (release = resolve));
+    world.fakes.holdTraining = new Promise((resolve) => (release = resolve));
     const handle = await start();
-    await expect.poll(() => world.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
-    const child = client.workflow.getHandle(`${handle.workflowId}/generator/benign`);
+    await expect.poll(() => world.fakes.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
+    const child = world.client.workflow.getHandle(`${handle.workflowId}/generator/benign`);
     await expect(child.executeUpdate('extendTraining', { args: [{ totalKimg: 0.1 }] })).rejects.toThrow();
     expect(await child.executeUpdate('extendTraining', { args: [{ totalKimg: 0.32 }] })).toEqual({ totalKimg: 0.32 });
-    world.holdTraining = null;
+    world.fakes.holdTraining = null;
     release();
     await handle.result();
-    expect(world.calls.filter((name) => name === 'trainGeneratorSegment')).toHaveLength(5 + 4);
+    expect(world.fakes.calls.filter((name) => name === 'trainGeneratorSegment')).toHaveLength(5 + 4);
   });
 
   it('stops a training at the end of its running segment', async () => {
     let release = (): void => undefined;
-    world.holdTraining = new Promise((resolve) => (release = resolve));
+    world.fakes.holdTraining = new Promise((resolve) => (release = resolve));
     const handle = await start();
-    await expect.poll(() => world.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
-    const child = client.workflow.getHandle(`${handle.workflowId}/generator/benign`);
+    await expect.poll(() => world.fakes.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
+    const child = world.client.workflow.getHandle(`${handle.workflowId}/generator/benign`);
     expect(await child.executeUpdate('stopTraining', { args: [{ reason: 'good enough' }] })).toEqual({
       stopsAtNimg: 64,
     });
-    world.holdTraining = null;
+    world.fakes.holdTraining = null;
     release();
     await handle.result();
-    expect(world.calls.filter((name) => name === 'trainGeneratorSegment')).toHaveLength(1 + 4);
+    expect(world.fakes.calls.filter((name) => name === 'trainGeneratorSegment')).toHaveLength(1 + 4);
   });
 
   it('names an idle queue in progress while it waits for a worker', async () => {
     let release = (): void => undefined;
-    world.holdDescribe = new Promise((resolve) => (release = resolve));
-    world.idleQueues = ['cpu'];
+    world.fakes.holdDescribe = new Promise((resolve) => (release = resolve));
+    world.fakes.idleQueues = ['cpu'];
     const handle = await start();
     const dataset = async (): Promise<string | null | undefined> =>
       (await progressOf(handle)).steps.find(({ step }) => step === 'dataset')?.idleQueue;
     await expect.poll(dataset, { timeout: 30_000 }).toBe('cpu');
-    world.holdDescribe = null;
+    world.fakes.holdDescribe = null;
     release();
     await handle.result();
     expect(await dataset()).toBeNull();
@@ -196,17 +155,17 @@ describe('study workflow', () => {
 
   it('names a queue that lost its worker while a step runs, until somebody serves it again', async () => {
     let release = (): void => undefined;
-    world.holdTraining = new Promise((resolve) => (release = resolve));
+    world.fakes.holdTraining = new Promise((resolve) => (release = resolve));
     const handle = await start();
-    await expect.poll(() => world.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
+    await expect.poll(() => world.fakes.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
     const training = async (): Promise<string | null | undefined> =>
       (await progressOf(handle)).steps.find(({ step }) => step === 'generator/benign')?.idleQueue;
     expect(await training()).toBeNull();
-    world.idleQueues = ['gpu'];
+    world.fakes.idleQueues = ['gpu'];
     await expect.poll(training, { timeout: 30_000 }).toBe('gpu');
-    world.idleQueues = [];
+    world.fakes.idleQueues = [];
     await expect.poll(training, { timeout: 30_000 }).toBeNull();
-    world.holdTraining = null;
+    world.fakes.holdTraining = null;
     release();
     await handle.result();
   });
@@ -224,40 +183,40 @@ describe('study workflow', () => {
   });
 
   it('cancels promptly and, started again, does not repeat finished steps', async () => {
-    world.holdTraining = new Promise(() => undefined);
+    world.fakes.holdTraining = new Promise(() => undefined);
     const handle = await start();
-    await expect.poll(() => world.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
+    await expect.poll(() => world.fakes.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
     await handle.cancel();
     await expect(handle.result()).rejects.toBeInstanceOf(WorkflowFailedError);
-    world.holdTraining = null;
+    world.fakes.holdTraining = null;
     const studyId = handle.workflowId.replace('study/', '');
-    const again = await client.workflow.start('study', {
+    const again = await world.client.workflow.start('study', {
       workflowId: handle.workflowId,
       taskQueue: queues.control,
       args: [{ ...file, studyId }],
     });
     await again.result();
-    expect(world.calls.filter((name) => name === 'splitDataset')).toHaveLength(1);
+    expect(world.fakes.calls.filter((name) => name === 'splitDataset')).toHaveLength(1);
   });
 
   it('ends in a report without a synthetic classifier when no fake was accepted', async () => {
-    world.degenerate = 'no image of class benign was accepted';
+    world.fakes.degenerate = 'no image of class benign was accepted';
     const handle = await start();
     await handle.result();
-    expect(world.calls).not.toContain('predictTestSet');
-    expect(world.calls).toContain('renderReport');
-    expect(world.calls).not.toContain('releaseModels');
+    expect(world.fakes.calls).not.toContain('predictTestSet');
+    expect(world.fakes.calls).toContain('renderReport');
+    expect(world.fakes.calls).not.toContain('releaseModels');
   });
 
   it('flags a regression in reevaluate', async () => {
-    const result: unknown = await client.workflow.execute('reevaluate', {
+    const result: unknown = await world.client.workflow.execute('reevaluate', {
       workflowId: `reevaluate/${process.pid}`,
       taskQueue: queues.control,
       args: [{ models: 'fake', prefix: 'incoming/', timeouts: 'test' }],
     });
     expect(result).toMatchObject({ regression: true });
-    expect(world.predictedWith).toBe('bf16/eager');
-    const { typedSearchAttributes } = await client.workflow.getHandle(`reevaluate/${process.pid}`).describe();
+    expect(world.fakes.predictedWith).toBe('bf16/eager');
+    const { typedSearchAttributes } = await world.client.workflow.getHandle(`reevaluate/${process.pid}`).describe();
     expect(typedSearchAttributes.get({ name: 'Regression', type: 'BOOL' })).toBe(true);
   });
 });

@@ -1,69 +1,32 @@
-import { Client, Connection } from '@temporalio/client';
-import { bundleWorkflowCode, NativeConnection, Worker } from '@temporalio/worker';
-import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { queues } from '../../contract/names.ts';
-import { createFakeWorld, type FakeWorld } from '../support/fake-activities.ts';
+import { useWorkflowWorld } from '../support/workflow-world.ts';
 
 /** The tools' workflows on real Temporal with fake activities. */
 const target = { study: 'fake', class: 'benign' };
 
 describe('tools', () => {
-  let connection: Connection;
-  let native: NativeConnection;
-  let client: Client;
-  let bundle: { code: string };
-  let world: FakeWorld;
+  const world = useWorkflowWorld();
   let counter = 0;
-
-  beforeAll(async () => {
-    const address = inject('temporalAddress');
-    connection = await Connection.connect({ address });
-    native = await NativeConnection.connect({ address });
-    client = new Client({ connection });
-    bundle = await bundleWorkflowCode({
-      workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)),
-    });
-  });
-  afterAll(async () => {
-    await connection?.close();
-    await native?.close();
-  });
-
-  beforeEach(async () => {
-    world = createFakeWorld(() => Promise.resolve());
-    const common = { connection: native };
-    const control = { taskQueue: queues.control, workflowBundle: bundle, activities: { ...world.control } };
-    const workers = await Promise.all([
-      Worker.create({ ...common, ...control }),
-      Worker.create({ ...common, taskQueue: queues.cpu, activities: { ...world.cpu } }),
-      Worker.create({ ...common, taskQueue: queues.gpu, activities: { ...world.gpu } }),
-    ]);
-    const runs = workers.map((worker) => worker.run());
-    return async () => {
-      for (const worker of workers) worker.shutdown();
-      await Promise.all(runs);
-    };
-  });
 
   const workflowId = (): string => `tool/${process.pid}-${counter}`;
   const execute = (tool: string, input: unknown): Promise<unknown> => {
     counter++;
-    return client.workflow.execute(tool, { workflowId: workflowId(), taskQueue: queues.control, args: [input] });
+    return world.client.workflow.execute(tool, { workflowId: workflowId(), taskQueue: queues.control, args: [input] });
   };
 
   it('generateImages cuts the seed list into chunks and publishes them together', async () => {
     const result = await execute('generateImages', { ...target, seeds: '1-600,1000', nimg: 128 });
-    expect(result).toMatchObject({ files: world.generatedSeeds.length, nimg: 128, chosenBy: 'asked' });
-    expect(world.generatedSeeds.length).toBeGreaterThan(1);
-    const sorted = world.generatedSeeds.flat().sort((a, b) => a - b);
+    expect(result).toMatchObject({ files: world.fakes.generatedSeeds.length, nimg: 128, chosenBy: 'asked' });
+    expect(world.fakes.generatedSeeds.length).toBeGreaterThan(1);
+    const sorted = world.fakes.generatedSeeds.flat().sort((a, b) => a - b);
     expect(sorted).toEqual([...Array.from({ length: 600 }, (_, i) => i + 1), 1000]);
-    expect(world.calls.filter((name) => name === 'publishImages')).toHaveLength(1);
+    expect(world.fakes.calls.filter((name) => name === 'publishImages')).toHaveLength(1);
   });
 
   it('shows study, class and tool in search attributes', async () => {
     await execute('generateImages', { ...target, seeds: '1' });
-    const { typedSearchAttributes } = await client.workflow.getHandle(workflowId()).describe();
+    const { typedSearchAttributes } = await world.client.workflow.getHandle(workflowId()).describe();
     const value = (name: string): unknown => typedSearchAttributes.get({ name, type: 'KEYWORD' });
     expect([value('Study'), value('Stage'), value('ClassName')]).toEqual(['fake', 'generateImages', 'benign']);
   });
@@ -74,13 +37,39 @@ describe('tools', () => {
     ['interpolateLatents', { ...target, seeds: '1,2' }, 'interpolateLatents'],
   ])('%s is one activity', async (tool, input, activity) => {
     expect(await execute(tool, input)).toMatchObject({ prefix: `${tool}/`, nimg: 64, chosenBy: 'lowest' });
-    expect(world.calls).toEqual(['resolveTool', activity]);
+    expect(world.fakes.calls).toEqual(['resolveTool', activity]);
+  });
+
+  it('projectImage is cut into segments that go on from each other', async () => {
+    expect(await execute('projectImage', { ...target, image: 'benign/1.png', steps: 600 })).toMatchObject({ files: 3 });
+    const state = (name: string): string => Buffer.from(name).toString('hex').padEnd(64, '0');
+    expect(world.fakes.projected).toEqual([
+      [null, 250],
+      [state('after250'), 500],
+      [state('after500'), 600],
+    ]);
+  });
+
+  it('measureSnapshots is one activity per snapshot, the floor first, then the table', async () => {
+    expect(await execute('measureSnapshots', target)).toMatchObject({ files: 3, chosenBy: 'lowest' });
+    const weights = [null, 'w0', 'w64', 'w128'].map(
+      (name) => name && Buffer.from(name).toString('hex').padEnd(64, '0'),
+    );
+    expect(world.fakes.measured[0]).toBeNull();
+    expect([...world.fakes.measured].sort()).toEqual(weights.sort());
+    expect(world.fakes.calls).toEqual([
+      'resolveTool',
+      ...weights.map(() => 'measureSnapshotQuality'),
+      'publishMeasurements',
+    ]);
   });
 
   it.each([
     ['generateImages', { ...target, seeds: '5-3' }, /seeds: expected .*found \\?"5-3/],
     ['generateImages', undefined, /study/],
     ['styleMixing', { ...target, rowSeeds: '1' }, /columnSeeds/],
+    ['measureSnapshots', { ...target, fakes: 1 }, /fakes/],
+    ['projectImage', { ...target, image: 'a', object: 'b' }, /either image, .* or object/],
     ['truncationSweep', { ...target, seeds: '1-600', psi: [0, 1] }, /at most 1024 pairs/],
     ['interpolateLatents', { ...target, seeds: '1' }, /at least two/],
   ])('%s refuses %j by field, before any work', async (tool, input, text) => {
@@ -89,6 +78,6 @@ describe('tools', () => {
       (error: unknown) => error as { cause?: { cause?: Error } },
     );
     expect(failure?.cause?.cause?.message).toMatch(text);
-    expect(world.calls).toEqual(['resolveTool']);
+    expect(world.fakes.calls).toEqual(['resolveTool']);
   });
 });

@@ -22,7 +22,7 @@ import { createTrainingState, disposeTrainingState } from '../../../lib/generato
 import { createRng } from '../../../lib/random.ts';
 import { readPngText } from '../../../lib/png-metadata/png-text.ts';
 import { compareWithReals, measureFilter } from '../../../lib/synthesis/measure-filter.ts';
-import { measureSnapshot } from '../../../lib/synthesis/measure-snapshot.ts';
+import { measureQuality, measureSnapshot } from '../../../lib/synthesis/measure-snapshot.ts';
 import { scoreShards } from '../../../lib/synthesis/score-shards.ts';
 import { synthesizeShard } from '../../../lib/synthesis/synthesize-shard.ts';
 
@@ -146,6 +146,20 @@ describe('scoreShards and measureSnapshot', () => {
     expect((await measureSnapshot({ ...task, generator, seed: 2 }, contextWith(running))).value).not.toBe(metric.value);
     const floor = await measureSnapshot({ ...task, generator: null }, contextWith(running));
     expect(floor).toMatchObject({ ...byClassifier().metric, reals: 6, fakes: 6 });
+  });
+  it('measure every metric of the same features, at the psi of choice', async () => {
+    const reals = await synthesizeShard(taskOf(101, 112, 2), contextWith(running));
+    const task = { ...byClassifier(), reals: [reals], fakes: 20, seed: 1, generator, psi: 1 };
+    const { quality, ...rest } = await measureQuality(task, contextWith(running));
+    expect(rest).toEqual({ metric: 'fd.irv2-real', extractor: 'abc', reals: 12, fakes: 20 });
+    expect(quality?.frechet).toBe((await measureSnapshot(task, contextWith(running))).value);
+    expect(quality?.coverage).toBeGreaterThan(0);
+    const still = await measureQuality({ ...task, psi: 0 }, contextWith(running));
+    expect(still.quality?.coverage).toBeLessThan(quality?.coverage ?? 0); // one image but for its noise
+    const floor = await measureQuality({ ...task, generator: null }, contextWith(running));
+    expect(floor).toMatchObject({ reals: 6, fakes: 6 });
+    const few = await measureQuality({ ...task, fakes: 5 }, contextWith(running));
+    expect(few).toMatchObject({ fakes: 5, quality: null });
   });
   it('refuse fewer than four reals', async () => {
     const reals = await synthesizeShard(taskOf(1, 3), contextWith(running));

@@ -18,14 +18,14 @@ export interface ToolWorld {
   readonly dispose: () => Promise<void>;
 }
 
-export async function createToolWorld(): Promise<ToolWorld> {
+export async function createToolWorld({ noiseStrength = 0.5 } = {}): Promise<ToolWorld> {
   await loadEngine();
   const workDir = await mkdtemp(join(tmpdir(), 'echoforge-tools-'));
   const image = { ...defaults.image, resolution: 8 };
   const config = { ...defaults.generator, fmapBase: 64, fmapMax: 8, latentSize: 8, mappingLayers: 2 };
   const state = createTrainingState({ shape: networkShapeOf(config, image), config, seed: 1, stream: 'test' });
   for (const [name, variable] of state.gs)
-    if (variable.rank === 0 && /noise/i.test(name)) variable.assign(tf.scalar(0.5)); // 0 at the start
+    if (variable.rank === 0 && /noise/i.test(name)) variable.assign(tf.scalar(noiseStrength)); // 0 at the start
   state.wAvg.assign(tf.fill([8], 0.1)); // 0 at the start: psi alone would not show it
   const generator = { config, image, weightsFile: join(workDir, 'generator.safetensors') };
   await saveSnapshot(generator.weightsFile, { state, nimg: 0, hash: 'test' });
