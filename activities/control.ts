@@ -191,6 +191,7 @@ async function publishGenerator(
     config,
     parameters: state.parameters,
     images: state.images,
+    ...(state.start && { start: state.start }),
     nimg: state.nimg,
     snapshots,
     floor,

@@ -7,11 +7,12 @@ import { ConfigurationError, DatasetError } from '../lib/errors.ts';
 import { getManifest } from '../lib/storage/blobs.ts';
 import type { ControlDeps } from './control.ts';
 import { requireSuppliedWeights } from './extractor.ts';
+import { requireStart } from './start-weights.ts';
 
 /**
  * Looks before a long study starts: are the class folders there, is a worker on every queue, does it fit the disk. What
  * only costs time (an idle queue) is a warning; what cannot end well is an error.
- * @throws DatasetError, ConfigurationError.
+ * @throws DatasetError, ConfigurationError, WeightsError.
  */
 export async function planStudy(
   { study, source }: ResolvedStudy,
@@ -19,6 +20,7 @@ export async function planStudy(
 ): Promise<StudyPlan> {
   const images = countSources(study, await getManifest<DatasetImport>(store, source));
   await requireSuppliedWeights(store, study);
+  await requireStart(store, study);
   const estimatedBytes = estimateBytes(study, images);
   const free = await freeBytes();
   if (free !== null && free < estimatedBytes)

@@ -24,6 +24,7 @@ import { getManifest, putBlobFile } from '../lib/storage/blobs.ts';
 import { activityLabels, shutdownFailure, stoppedByWorkflow, withWorkDir } from './activity-support.ts';
 import { fetchShards, type LocalDeps } from './local-inputs.ts';
 import { fetchPretrained } from './pretrained.ts';
+import { fetchStart } from './start-weights.ts';
 import { openTraining } from './training-session.ts';
 
 export interface TrainingDeps extends LocalDeps {
@@ -55,13 +56,18 @@ export async function trainGeneratorSegment(
   if (training.state().nimg < untilNimg || training.state().parameters === null)
     await withWorkDir(deps.workDir, async (workDir) => {
       const { train } = (await getManifest<DatasetManifest>(deps.store, dataset)).training;
+      const checkpointFile = await training.fetchCheckpoint(workDir);
+      // Only a training that begins needs them.
+      const started = checkpointFile === null ? await fetchStart(deps.store, study, workDir) : null;
+      if (started !== null) await training.move({ ...training.state(), start: started.start });
       const input = {
         config: generator,
         image,
         seed,
         side,
         shards: await fetchShards(deps, train[side]),
-        checkpointFile: await training.fetchCheckpoint(workDir),
+        checkpointFile,
+        startFile: started?.file ?? null,
         untilNimg,
       };
       const onEvent = async (event: EngineEvent): Promise<void> => {

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { openStore, readEnvironment } from '../workers/config.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
+import { listCheckpoints } from './checkpoints.ts';
 import { cleanStudy } from './clean.ts';
 import { exportReport, exportStudy, exportTensorboard } from './export.ts';
 import { importFolder, uploadPrefix } from './import.ts';
@@ -47,7 +48,7 @@ program
 program
   .command('import-weights')
   .argument('<file>', 'Keras .h5, model.json of TensorFlow.js with its shards beside it, or safetensors')
-  .description('store pretrained weights of InceptionResNetV2; prints the key for `classifier.weights`')
+  .description('store pretrained weights; prints the key for `classifier.weights` or `generator.resumeFrom`')
   .action(async (file: string) => {
     await importWeights({ store: await store(), file, say });
   });
@@ -100,6 +101,12 @@ program
       say,
     }),
   );
+
+program
+  .command('checkpoints')
+  .argument('<studyId>')
+  .description('list what the generators of another study can start from (`generator.resumeFrom`)')
+  .action(async (studyId: string) => listCheckpoints({ store: await store(), studyId, say }));
 
 program
   .command('report')

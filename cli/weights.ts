@@ -23,7 +23,7 @@ export interface Options {
 
 /**
  * Stores pretrained weights, with the shards of a TensorFlow.js model, under a key that holds their hash; returns the key,
- * which is what `classifier.weights` of a study file takes.
+ * which is what `classifier.weights` of a study file takes, or `generator.resumeFrom` for networks of a generator.
  * @throws WeightsError when the file is none of the known forms
  */
 export async function importWeights({ store, file, say }: Options & { readonly file: string }): Promise<string> {
@@ -33,7 +33,8 @@ export async function importWeights({ store, file, say }: Options & { readonly f
   for (const shard of await shardsBeside(file))
     await store.putFile(weightsKey(sha256, shard), join(dirname(file), shard));
   await store.putFile(key, file);
-  say(`${format} weights stored; in the study file: "classifier": {"weights": "${key}"}`);
+  const generator = format === 'safetensors' ? `; of a generator: "generator": {"resumeFrom": "${key}"}` : '';
+  say(`${format} weights stored; in the study file: "classifier": {"weights": "${key}"}${generator}`);
   return key;
 }
 

@@ -35,6 +35,8 @@ export interface TrainGeneratorTask {
   readonly shards: readonly LocalShard[];
   /** Complete state to go on from, or null to start. */
   readonly checkpointFile: string | null;
+  /** Weights that a training without checkpoint starts from, or null for random ones. */
+  readonly startFile: string | null;
   /** Train until this many real images were shown to D (a tick boundary, or the total). */
   readonly untilNimg: number;
 }

@@ -42,3 +42,14 @@ export const toolKey = (
 export const resultKey = (key: string): string => `results/${key}.json`;
 export const releasedModelsKey = (name: string): string => `models/${name}/head.json`;
 export const reevaluationsKey = (name: string): string => `models/${name}/reevaluations.json`;
+
+/**
+ * Where the weights lie that a generator may start from (`generator.resumeFrom`), and the hash that their name promises: a
+ * snapshot by its sha256, a checkpoint by the key of its training, an imported file by its key. Null for any other name.
+ */
+export function startWeightsOf(name: string): { readonly key: string; readonly sha256: string } | null {
+  if (/^[0-9a-f]{64}$/.test(name)) return { key: blobKey(name), sha256: name };
+  const checkpoint = /^studies\/[a-z0-9-]+\/training\/generator\/.+\/files\/([0-9a-f]{64})$/.exec(name)?.[1];
+  const sha256 = promisedSha256(name) ?? checkpoint;
+  return sha256 === undefined ? null : { key: name, sha256 };
+}

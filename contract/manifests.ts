@@ -180,6 +180,13 @@ export interface Snapshot {
   readonly metric: SnapshotMetric | null;
 }
 
+/** Weights that a generator's training started from. */
+export interface StartWeights {
+  readonly sha256: string;
+  /** `fresh` where the file holds a generator alone: D then starts from random weights. */
+  readonly discriminator: 'taken' | 'fresh';
+}
+
 export interface GeneratorManifest {
   readonly kind: 'generator';
   readonly side: ClassSide;
@@ -187,6 +194,8 @@ export interface GeneratorManifest {
   readonly config: GeneratorConfig;
   readonly parameters: { readonly g: number; readonly d: number };
   readonly images: number;
+  /** Absent when training began with random weights. */
+  readonly start?: StartWeights;
   readonly nimg: number;
   readonly snapshots: readonly Snapshot[];
   /** Distance between split halves of the training reals. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { promisedSha256 } from './keys.ts';
+import { transferProblems, transferSchema, withoutIdleTransfer, type TransferConfig } from './transfer.ts';
 
 /**
  * The study file: one schema, validated before anything starts. Every field has a unit, a bound and a default; a preset
@@ -229,7 +230,7 @@ const augmentationSchema = z.strictObject({
     .min(1)
     .max(100_000)
     .nullable()
-    .describe('thousands of images in which p can go from 0 to 1; null takes 500. Default: null'),
+    .describe('thousands of images in which p can go from 0 to 1; null takes 500, with resumeFrom 100. Default: null'),
   diffAugmentPolicy: z
     .array(z.enum(['color', 'translation', 'cutout']))
     .min(1)
@@ -256,7 +257,7 @@ const adaptationFields = ['augmentPMax', 'adaTarget', 'adaInterval', 'adaKimg'] 
 
 /** A resolved generator without augmentation has none of its fields: its artefacts are those from before there were any. */
 const generatorSchema = z
-  .strictObject({ ...networkSchema.shape, ...augmentationSchema.shape })
+  .strictObject({ ...networkSchema.shape, ...augmentationSchema.shape, ...transferSchema.shape })
   .superRefine((g, ctx) => {
     const issue = (field: keyof AugmentationConfig, message: string): void => {
       ctx.addIssue({ code: 'custom', path: [field], message });
@@ -270,12 +271,13 @@ const generatorSchema = z
     if (g.diffAugmentPolicy !== null && new Set(g.diffAugmentPolicy).size < g.diffAugmentPolicy.length)
       issue('diffAugmentPolicy', `expected each change once, found ${g.diffAugmentPolicy.join(', ')}`);
   })
-  .transform((g): NetworkConfig & Partial<AugmentationConfig> => {
+  .transform((g): NetworkConfig & TransferConfig & Partial<AugmentationConfig> => {
     if (g.augment !== 'none') return g;
     const { augment, augmentPipe, augmentP, augmentPMax, adaTarget, adaInterval, adaKimg, diffAugmentPolicy, ...rest } =
       g;
     return rest;
-  });
+  })
+  .transform((g): NetworkConfig & Partial<AugmentationConfig & TransferConfig> => withoutIdleTransfer(g));
 
 const snapshotMetricSchema = z.strictObject({
   extractor: z
@@ -406,6 +408,7 @@ export const studySchema = z
       issue(['generator', 'totalKimg'], `expected at least one minibatch of ${g.batchSize} images`);
     if (g.segmentTicks % g.snapshotTicks !== 0)
       issue(['generator', 'segmentTicks'], `expected a multiple of snapshotTicks ${g.snapshotTicks}`);
+    for (const { field, message } of transferProblems(g, image.resolution)) issue(['generator', field], message);
     if (synthesis.shardImages % synthesis.batchSize !== 0)
       issue(['synthesis', 'shardImages'], `expected a multiple of synthesis.batchSize ${synthesis.batchSize}`);
     if (filter.maxCandidates !== null && filter.maxCandidates < synthesis.imagesPerClass)

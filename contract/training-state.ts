@@ -33,6 +33,8 @@ const perClass = z.strictObject({ negative: z.number(), positive: z.number() });
 export const generatorStateSchema = z.strictObject({
   ...common,
   nimg: z.int().min(0),
+  /** Absent when the training began with random weights. */
+  start: z.strictObject({ sha256: z.string(), discriminator: z.enum(['taken', 'fresh']) }).optional(),
   /** Of G and D; null before the first segment has ended. */
   parameters: z.strictObject({ g: z.number(), d: z.number() }).nullable(),
   images: z.number(),

@@ -1,5 +1,6 @@
 import { open, rename, type FileHandle } from 'node:fs/promises';
 import { WeightsError } from '../errors.ts';
+import { readHeader, type HeaderEntry } from './tensor-header.ts';
 import { tf } from './tf.ts';
 
 /**
@@ -30,16 +31,8 @@ export function plainTensor({ dtype, shape, values }: StoredTensor): WritableTen
   return { dtype, shape, size: values.length, dataSync: () => values };
 }
 
-interface HeaderEntry {
-  readonly dtype: string;
-  readonly shape: number[];
-  readonly data_offsets: [begin: number, end: number];
-}
-
 const dtypes = { float32: 'F32', int32: 'I32' } as const;
 const bytesPerValue = 4;
-/** Larger headers are no files of ours: the full-width classifier needs 200 kB. */
-const maxHeaderBytes = 100 * 2 ** 20;
 
 /** Writes `tensors`; the file appears whole. @throws WeightsError for tensors that are neither float32 nor int32 */
 export async function writeTensorFile(
@@ -94,7 +87,7 @@ export async function readTensorFile(file: string): Promise<TensorFile> {
     const stat = await handle.stat();
     if (!stat.isFile()) throw new WeightsError(`${file} is no plain file`);
     const { size } = stat;
-    const { header, dataStart } = await readHeader(handle, { file, size });
+    const { header, dataStart } = await readHeader((range) => readExactly(handle, range), { file, size });
     const { __metadata__: metadata = {}, ...entries } = header;
     if (!isStringRecord(metadata)) throw new WeightsError(`the metadata of ${file} are no strings by name`);
     const tensors = new Map<string, StoredTensor>();
@@ -108,28 +101,6 @@ export async function readTensorFile(file: string): Promise<TensorFile> {
 
 const isStringRecord = (value: unknown): value is Record<string, string> =>
   typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string');
-
-async function readHeader(
-  handle: FileHandle,
-  { file, size }: { readonly file: string; readonly size: number },
-): Promise<{ header: Record<string, unknown>; dataStart: number }> {
-  const refuse = (reason: string, cause?: unknown): never => {
-    throw new WeightsError(`${file} is no tensor file (safetensors): ${reason}`, { cause });
-  };
-  if (size < 10) refuse(`it has ${size} bytes`);
-  const length = (await readExactly(handle, { position: 0, length: 8 })).readBigUInt64LE();
-  if (length > BigInt(maxHeaderBytes) || Number(length) + 8 > size)
-    refuse(`its header claims ${length.toString()} of ${size} bytes`);
-  const bytes = await readExactly(handle, { position: 8, length: Number(length) });
-  try {
-    const header = JSON.parse(bytes.toString('utf8')) as unknown;
-    if (typeof header === 'object' && header !== null && !Array.isArray(header))
-      return { header: header as Record<string, unknown>, dataStart: 8 + Number(length) }; // an object, by the line above
-  } catch (error) {
-    refuse('its header is not JSON', error);
-  }
-  return refuse('its header is not an object');
-}
 
 async function readTensor(
   handle: FileHandle,

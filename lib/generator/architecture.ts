@@ -146,6 +146,19 @@ export function discriminatorVariables(shape: NetworkShape): VariableSpec[] {
   return specs;
 }
 
+/**
+ * Names of D's variables in its `blocks` blocks nearest to the images, their `fromRgb` included: what FreezeD keeps (Mo, Cho
+ * and Shin 2020). 3 blocks of a `resnet` are the first 10 layers of the reference, 4 its first 13.
+ */
+export function frozenVariables(shape: NetworkShape, blocks: number): ReadonlySet<string> {
+  const frozen = blockResolutions(shape)
+    .reverse()
+    .slice(0, blocks)
+    .map((resolution) => `b${resolution}/`);
+  const names = discriminatorVariables(shape).map(({ name }) => name);
+  return new Set(names.filter((name) => frozen.some((block) => name.startsWith(block))));
+}
+
 /** Sum of the sizes of variables. */
 export function parameterCount(specs: readonly VariableSpec[]): number {
   return specs.reduce((total, { shape }) => total + shape.reduce((size, side) => size * side, 1), 0);

@@ -55,10 +55,14 @@ function roundsOf(
   }));
 }
 
-/** beta of the moving average of G: half-life in images, at first limited to a share of the images seen. */
+/**
+ * beta of the moving average of G: half-life in images, at first limited to a share of the images seen. Not so when the
+ * average was taken over: the ramp would throw it away.
+ */
 export function emaBeta(config: GeneratorConfig, nimg: number): number {
   const halfLife = config.emaHalfLifeKimg * 1000;
-  const ramped = config.emaRampup === null ? halfLife : Math.min(halfLife, config.emaRampup * nimg);
+  const rampup = (config.resumeFrom ?? null) === null ? config.emaRampup : null;
+  const ramped = rampup === null ? halfLife : Math.min(halfLife, rampup * nimg);
   return ramped === 0 ? 0 : 0.5 ** (config.batchSize / ramped);
 }
 

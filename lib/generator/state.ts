@@ -3,7 +3,13 @@ import type { tf } from '../engine/tf.ts';
 import { createVariable } from '../engine/variables.ts';
 import { createRng, type Rng } from '../random.ts';
 import type { GeneratorConfig } from '../../contract/study.ts';
-import { discriminatorVariables, generatorVariables, type NetworkShape, type VariableSpec } from './architecture.ts';
+import {
+  discriminatorVariables,
+  frozenVariables,
+  generatorVariables,
+  type NetworkShape,
+  type VariableSpec,
+} from './architecture.ts';
 
 /** Everything that training changes, as variables: what a checkpoint holds besides `nimg` and tick sums (checkpoint.ts). */
 export interface TrainingState {
@@ -11,6 +17,8 @@ export interface TrainingState {
   /** By name without prefix; the variables themselves are named G/..., D/..., Gs/.... */
   readonly g: ReadonlyMap<string, tf.Variable>;
   readonly d: ReadonlyMap<string, tf.Variable>;
+  /** Those of `d` that training moves: all but the frozen ones. */
+  readonly trainedD: ReadonlyMap<string, tf.Variable>;
   /** Moving average of G, the network that makes images. */
   readonly gs: ReadonlyMap<string, tf.Variable>;
   /** Moving average of w, [L]. */
@@ -79,10 +87,12 @@ export function createTrainingState(options: {
   const wAvg = createVariable('wAvg', [shape.latentSize], new Float32Array(shape.latentSize), false);
   const plMean = createVariable('plMean', [], new Float32Array(1), false);
   const adamG = lazyAdam('adamG', [...g.values()], config.gRegInterval);
-  const adamD = lazyAdam('adamD', [...d.values()], config.dRegInterval);
+  const frozen = frozenVariables(shape, config.freezeD ?? 0);
+  const trainedD = new Map([...d].filter(([name]) => !frozen.has(name)));
+  const adamD = lazyAdam('adamD', [...trainedD.values()], config.dRegInterval);
   const networks = [...g.values(), ...d.values(), ...gs.values()];
   const variables = [...networks, wAvg, plMean, ...adamG.state, ...adamD.state];
-  return { shape, g, d, gs, wAvg, plMean, adamG, adamD, variables };
+  return { shape, g, d, trainedD, gs, wAvg, plMean, adamG, adamD, variables };
 }
 
 export function disposeTrainingState(state: TrainingState): void {

@@ -198,7 +198,7 @@ export function createTrainingSteps(options: {
   const context = { ...options, rounds, mainImages, pathImages, augmentation };
   const networkOf = (name: 'G' | 'D'): TrainedNetwork => {
     const [weights, adam, interval] =
-      name === 'G' ? [state.g, state.adamG, config.gRegInterval] : [state.d, state.adamD, config.dRegInterval];
+      name === 'G' ? [state.g, state.adamG, config.gRegInterval] : [state.trainedD, state.adamD, config.dRegInterval];
     const learningRate = config.learningRate * lazyCorrection(interval);
     return createTrainedNetwork({ name, variables: [...weights.values()], adam, learningRate, rounds, settings });
   };

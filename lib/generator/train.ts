@@ -16,6 +16,7 @@ import { checkReals, createRealBatches } from './data.ts';
 import { fakesGrid, realsGrid } from './grids.ts';
 import { runIteration, type IterationContext } from './iteration.ts';
 import { createSampler, type Sampler } from './sampler.ts';
+import { takeStartWeights } from './start-weights.ts';
 import { createTrainingState, disposeTrainingState, type TrainingState } from './state.ts';
 import { createTrainingSteps } from './steps.ts';
 import { addToTick, emptyTick, endTick } from './tick.ts';
@@ -188,11 +189,19 @@ function createTraining(
   };
 }
 
+/** Fills a new training from its checkpoint, or from the weights that it starts from; returns where it stands. */
+async function startOf({ state, hash }: Training, task: TrainGeneratorTask): Promise<TrainingPosition> {
+  const { config, checkpointFile, startFile } = task;
+  if (checkpointFile !== null) return await loadCheckpoint(checkpointFile, { state, hash });
+  if (startFile !== null) await takeStartWeights(startFile, state, config.freezeD ?? 0);
+  return { nimg: 0, tick: emptyTick, adaptation: firstAdaptation(config) };
+}
+
 /**
  * Trains one class's generator up to `task.untilNimg` images, or until the context's signal is aborted. Everything drawn
  * is a function of seed, class and image count, so that a resumed training equals an uninterrupted one bit for bit.
  * @throws DatasetError when the shards hold no usable image
- * @throws WeightsError when the checkpoint belongs to another training
+ * @throws WeightsError when the checkpoint belongs to another training, or the weights to start from to other networks
  * @throws DivergedError when a loss is no longer finite
  */
 export async function trainGenerator(task: TrainGeneratorTask, context: EngineContext): Promise<TrainGeneratorOutput> {
@@ -206,11 +215,7 @@ export async function trainGenerator(task: TrainGeneratorTask, context: EngineCo
   await writeFile(realsGridFile, await realsGrid(images, config.gridSize));
   const training = createTraining(task, context, images);
   try {
-    const { checkpointFile } = task;
-    const start =
-      checkpointFile === null
-        ? { nimg: 0, tick: emptyTick, adaptation: firstAdaptation(config) }
-        : await loadCheckpoint(checkpointFile, { state: training.state, hash: training.hash });
+    const start = await startOf(training, task);
     await context.emit({ type: 'progress', phase: 'trace', done: start.nimg, total: untilNimg });
     const nimg = await iterate(training, start);
     const g = parameterCount(generatorVariables(shape));

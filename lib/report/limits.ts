@@ -16,6 +16,10 @@ export function listLimits(inputs: ReportInputs): readonly string[] {
       ? 'The operating point is the fixed probability 0.5; it was not tuned, and predictive values at another prevalence were not computed.'
       : 'The operating point of each model was chosen on its own validation images, which are few, and synthetic for the synthetic-trained model: on other images it need not keep its promise. Predictive values at another prevalence were not computed.',
   ];
+  if (study.generator.resumeFrom !== undefined)
+    limits.push(
+      'The generators started from trained weights. What these were trained on is not known here: had it held images of this test set, the synthetic-trained model would be flattered.',
+    );
   limits.push(
     metric === 'fid'
       ? 'The snapshot metric fid is FID in the 2015-12-05 Inception network, each training image of a class taken once and unmirrored, covariances with divisor n - 1. Published values come from other numbers of images, usually 50,000 of each, and cannot be compared with it. The network was trained on photographs.'

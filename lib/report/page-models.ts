@@ -1,10 +1,18 @@
-import { classSides, type ClassifierManifest } from '../../contract/manifests.ts';
+import { classSides, type ClassifierManifest, type GeneratorManifest } from '../../contract/manifests.ts';
 import type { Study } from '../../contract/study.ts';
 import { planPhases } from '../classifier/phases.ts';
 import { formatCount, formatKimg, formatNumber, formatPercent, formatUnit } from './format.ts';
 import { markup, type SafeHtml } from './html.ts';
 import { folded, hash, section, table } from './page-parts.ts';
 import type { ReportInputs } from './report-inputs.ts';
+
+/** Where transfer learning started, and what it kept; nothing to say of random weights. */
+function describeStart({ start, config }: GeneratorManifest): string {
+  if (start === undefined) return 'random weights';
+  const networks = start.discriminator === 'taken' ? 'G and D' : 'G; D from random weights, which the file had none of';
+  const frozen = (config.freezeD ?? 0) > 0 ? `; ${config.freezeD} blocks of D kept as they were` : '';
+  return `${networks} of ${start.sha256.slice(0, 12)}${frozen}`;
+}
 
 /** What was trained, for how long, and how the snapshots were chosen. */
 export function generatorsSection(inputs: ReportInputs): SafeHtml {
@@ -24,6 +32,9 @@ export function generatorsSection(inputs: ReportInputs): SafeHtml {
       head: ['', study.classes.negative, study.classes.positive],
       rows: [
         row('Training images', (side) => formatCount(generators[side].images)),
+        ...(negative.start === undefined && positive.start === undefined
+          ? []
+          : [row('Started from', (side) => describeStart(generators[side]))]),
         row('Shown to D', (side) => formatKimg(generators[side].nimg)),
         row('Snapshots', (side) => String(generators[side].snapshots.length)),
         row('Chosen snapshot', (side) => formatKimg(synthetic[side].snapshot.nimg)),

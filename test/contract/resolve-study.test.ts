@@ -97,7 +97,24 @@ describe('resolveStudyFile', () => {
     expect(resolveStudyFile(file).generator).toMatchObject({ augment: 'diffaugment', diffAugmentPolicy: ['cutout'] });
   });
 
+  it('takes weights to start from by a name that holds their hash, and is the study of before without any', () => {
+    const plain = resolveStudyFile(minimal);
+    expect(resolveStudyFile({ ...minimal, generator: { resumeFrom: null, freezeD: 0 } })).toEqual(plain);
+    expect(Object.keys(plain.generator).filter((key) => /^(resumeFrom|freezeD)$/.test(key))).toEqual([]);
+    const hash = 'a'.repeat(64);
+    const names = [hash, `studies/s-1/training/generator/benign/files/${hash}`, `weights/${hash}/ffhq.safetensors`];
+    for (const resumeFrom of names)
+      expect(resolveStudyFile({ ...minimal, generator: { resumeFrom, freezeD: 6 } }).generator).toMatchObject({
+        ...{ resumeFrom, freezeD: 6 },
+      });
+    const [bad] = problemsOf({ ...minimal, generator: { resumeFrom: 'snapshots/best' } });
+    expect(bad?.message).toMatch(/expected the sha256 of a snapshot, studies.* found "snapshots\/best"; echoforge/);
+    const [tooMany] = problemsOf({ ...minimal, generator: { resumeFrom: hash, freezeD: 7 } });
+    expect(tooMany?.message).toContain('at most the 6 blocks of D above 4 px at 256 px, found 7');
+  });
+
   const refused: Record<string, [unknown, string]> = {
+    'frozen blocks of a random D': [{ ...minimal, generator: { freezeD: 1 } }, 'generator.freezeD'],
     null: [null, ''],
     'an array': [[minimal], ''],
     'a string': ['{"studyId": 1}', ''],

@@ -121,7 +121,7 @@ describe('a generator', () => {
     const { context } = await recordInto(join(dir, name), settings, { take });
     const untilNimg = task.config.totalKimg * 1000;
     await trainGenerator(
-      { ...task, seed: 1, side: 'positive', shards: [shard], checkpointFile: null, untilNimg },
+      { ...task, seed: 1, side: 'positive', shards: [shard], checkpointFile: null, startFile: null, untilNimg },
       context,
     );
     return { models, shard };

@@ -201,8 +201,10 @@ describe('the tools on a study', () => {
   });
 });
 
-describe('a study that supplies the weights of the 2015 Inception network', () => {
-  it('chooses snapshots by FID, and says so and by which weights', async () => {
+describe('a study that supplies the weights of the 2015 Inception network, and starts from generators of another', () => {
+  it('chooses snapshots by FID, and says so and by which weights, and what its generators started from', async () => {
+    const listed = await runner.echoforge('checkpoints', studyId);
+    const checkpoint = /studies\/whole\/training\/generator\/benign\/files\/[0-9a-f]{64}/.exec(listed)?.[0];
     const file = join(dir, 'inception.safetensors');
     await writeInceptionWeights(file);
     const key = /weights\/[0-9a-f]{64}\/\S+?\.safetensors/.exec(await runner.echoforge('import-weights', file))?.[0];
@@ -210,13 +212,14 @@ describe('a study that supplies the weights of the 2015 Inception network', () =
     await runner.start('fid', {
       ...{ ...smallStudy, dataset: { name: 'few' }, prepare: { minImagesPerClass: 20 } },
       classifier: { ...smallStudy.classifier, epochs: 2, segmentEpochs: 2 },
-      generator: { ...smallStudy.generator, totalKimg: 0.128 },
+      generator: { ...smallStudy.generator, totalKimg: 0.128, resumeFrom: checkpoint, freezeD: 1 },
       snapshotMetric: { fakes: 32, inceptionWeights: key },
     });
     await runner.finish('study/fid');
     const { generators, synthetic } = JSON.parse((await runner.results('fid')).toString()) as Results;
     for (const side of ['negative', 'positive'] as const) {
-      const { floor, snapshots } = generators[side];
+      const { floor, snapshots, start } = generators[side];
+      expect(start).toEqual({ sha256: checkpoint?.split('/').at(-1), discriminator: 'taken' });
       const measured = [floor, ...snapshots.map(({ metric }) => metric)];
       expect(measured).toHaveLength(3);
       for (const metric of measured) expect(metric).toMatchObject({ name: 'fid', weights: key?.split('/')[1] });

@@ -23,6 +23,9 @@ describe('adaptation of p', () => {
     expect(after(times(3, 0.9)).p).toBe(0);
     expect(after(times(4, 0.9)).p).toBeCloseTo((32 * 4) / 500_000, 12);
     expect(after(times(4, 0.9), { adaKimg: 100 }).p).toBeCloseTo((32 * 4) / 100_000, 12);
+    const resumed = { resumeFrom: 'a'.repeat(64) }; // from trained weights in 100 kimg (stylegan2.md 5.1)
+    expect(after(times(4, 0.9), resumed).p).toBeCloseTo((32 * 4) / 100_000, 12);
+    expect(after(times(4, 0.9), { ...resumed, adaKimg: 200 }).p).toBeCloseTo((32 * 4) / 200_000, 12);
     expect(after(times(2, 0.9), { adaInterval: 2 }).p).toBeCloseTo((32 * 2) / 500_000, 12);
   });
   it('rises while D over-fits and falls while it does not; stays at the target', () => {

@@ -211,5 +211,7 @@ describe('moving averages', () => {
     expect(emaBeta(e, 0)).toBeCloseTo(0.9977844, 7);
     expect(emaBeta({ ...e, emaRampup: 0.05 }, 1000)).toBeCloseTo(0.5 ** (32 / 50), 12);
     expect(emaBeta({ ...e, emaRampup: 0.05 }, 1_000_000)).toBeCloseTo(0.9977844, 7);
+    // An average that was taken over is kept from the first minibatch on.
+    expect(emaBeta({ ...e, emaRampup: 0.05, resumeFrom: 'a'.repeat(64) }, 0)).toBeCloseTo(0.9977844, 7);
   });
 });

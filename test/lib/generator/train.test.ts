@@ -36,7 +36,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 /** 24 minibatches of 8: ticks of 32 images, snapshots at 0, 64, 128 and 192. */
 const task = (over: Partial<TrainGeneratorTask>): TrainGeneratorTask => ({
   ...{ config: smallConfig, image: { ...defaults.image, resolution: 8 }, seed: 1, side: 'positive' },
-  ...{ shards: [shard], checkpointFile: null, untilNimg: 192 },
+  ...{ shards: [shard], checkpointFile: null, startFile: null, untilNimg: 192 },
   ...over,
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { classifiersSection } from '../../../lib/report/page-models.ts';
+import { listLimits } from '../../../lib/report/limits.ts';
+import { classifiersSection, generatorsSection } from '../../../lib/report/page-models.ts';
 import { makeInputs } from './fixture-inputs.ts';
 
 const official = { format: 'keras-h5', sha256: 'ab', official: 'the ImageNet file of Keras' } as const;
@@ -34,5 +35,24 @@ describe('the section on the classifiers', () => {
   it('says nothing of phases where there was one', async () => {
     expect(await pageOf({})).not.toContain('The head was trained');
     expect(await pageOf({ weights: 'weights/x.h5', headEpochs: 0 })).not.toContain('The head was trained');
+  });
+});
+
+describe('the section on the generators', () => {
+  it('says what they started from, what was fresh and what frozen; nothing of it without transfer', async () => {
+    const sha256 = 'ab12'.repeat(16);
+    const inputs = await makeInputs({ generator: { resumeFrom: sha256, freezeD: 2 } });
+    const { negative, positive } = inputs.generators;
+    const generators = {
+      negative: { ...negative, start: { sha256, discriminator: 'taken' as const } },
+      positive: { ...positive, start: { sha256, discriminator: 'fresh' as const } },
+    };
+    const page = generatorsSection({ ...inputs, generators }).safeHtml;
+    expect(page).toMatch(/Started from.*<td>G and D of ab12ab12ab12; 2 blocks of D kept as they were<\/td>/);
+    expect(page).toContain('G; D from random weights, which the file had none of');
+    expect(listLimits({ ...inputs, generators }).join()).toContain('started from trained weights');
+    const plain = await makeInputs({});
+    expect(generatorsSection(plain).safeHtml).not.toContain('Started from');
+    expect(listLimits(plain).join()).not.toContain('started from trained weights');
   });
 });
