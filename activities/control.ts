@@ -198,6 +198,7 @@ async function publishGenerator(
     reals: state.realsGrid,
     events: state.events,
     losses: state.ticks,
+    ...(state.rollBacks && { rollBacks: state.rollBacks }),
     stopped,
     fingerprint: state.fingerprint,
     fingerprintChanges: state.fingerprintChanges,

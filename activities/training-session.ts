@@ -27,6 +27,8 @@ export interface Training<S> {
     next: (common: Common) => Promise<S>,
   ) => Promise<void>;
   readonly move: (state: S) => Promise<void>;
+  /** Moves to an earlier checkpoint, then deletes the files that the state no longer names. */
+  readonly rollBack: (state: S, dropped: readonly BlobRef[]) => Promise<void>;
 }
 
 /**
@@ -59,10 +61,18 @@ export async function openTraining<S extends GeneratorState | ClassifierState>(
     claim = await advanceHead(claim, next);
     state = next;
   };
+  // The pointer names no dropped file any more; one that is left behind by a kill costs space only.
+  const discard = async (dropped: readonly BlobRef[]): Promise<void> => {
+    for (const { sha256 } of dropped) await store.delete(fileKey(sha256)).catch(() => undefined);
+  };
   return {
     name,
     state: () => state,
     move,
+    rollBack: async (earlier, dropped) => {
+      await move(earlier);
+      await discard(dropped);
+    },
     fetchCheckpoint: async (workDir) => {
       if (state.checkpoint === null) return null;
       const file = join(workDir, 'resume.safetensors');
@@ -72,12 +82,14 @@ export async function openTraining<S extends GeneratorState | ClassifierState>(
     commit: async ({ checkpointFile, eventsFile, complete }, position, next) => {
       const checkpoint = await hashFile(checkpointFile);
       await putObjectFile(store, { key: fileKey(checkpoint.sha256), ref: checkpoint, file: checkpointFile });
-      const events = eventsFile === null ? [] : [await putBlobFile(store, eventsFile)];
-      const written = { at: position.at, file: checkpoint, snapshot: position.snapshot };
-      const { kept, dropped } = planRetention([...state.kept, written], position.best);
-      await move(await next({ checkpoint, kept, complete, events: [...state.events, ...events] }));
-      // The pointer names no dropped file any more; one that is left behind by a kill costs space only.
-      for (const { sha256 } of dropped) await store.delete(fileKey(sha256)).catch(() => undefined);
+      const events = [...state.events, ...(eventsFile === null ? [] : [await putBlobFile(store, eventsFile)])];
+      const { at, snapshot, best } = position;
+      const { kept, dropped } = planRetention(
+        [...state.kept, { at, file: checkpoint, snapshot, events: events.length }],
+        best,
+      );
+      await move(await next({ checkpoint, kept, complete, events }));
+      await discard(dropped);
     },
   };
 }
@@ -98,12 +110,18 @@ interface Kept {
   readonly file: BlobRef;
   /** Ordinal of the snapshot that was made with this checkpoint, from 0; null when none was. */
   readonly snapshot: number | null;
+  readonly events?: number;
 }
 
-/** Checkpoints to keep: the last two, the best by metric, every tenth snapshot. */
+/**
+ * Checkpoints to keep: the last two, the last two with a snapshot (a training may roll back to them, however often it was
+ * interrupted since), the best by metric, every tenth snapshot.
+ */
 export function planRetention(files: readonly Kept[], best: number | null): { kept: Kept[]; dropped: BlobRef[] } {
+  const whole = files.filter(({ snapshot }) => snapshot !== null).slice(-2);
+  const last = new Set([...files.slice(-2), ...whole]);
   const kept = files.filter(
-    ({ at, snapshot }, i) => i >= files.length - 2 || (snapshot !== null && (at === best || snapshot % 10 === 0)),
+    (file) => last.has(file) || (file.snapshot !== null && (file.at === best || file.snapshot % 10 === 0)),
   );
   const names = new Set(kept.map(({ file }) => file.sha256));
   return { kept, dropped: files.map(({ file }) => file).filter(({ sha256 }) => !names.has(sha256)) };

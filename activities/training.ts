@@ -8,7 +8,15 @@ import type {
   TrainGeneratorSegmentInput,
 } from '../contract/activities.ts';
 import { canonicalJson } from '../contract/canonical-json.ts';
-import type { EngineEvent, EngineRunner, EngineSettings, EngineTasks, LocalShard } from '../contract/engine.ts';
+import type {
+  EngineEvent,
+  EngineRunner,
+  EngineSettings,
+  EngineTasks,
+  GeneratorCheckpointEvent,
+  LocalShard,
+  TrainingTrouble,
+} from '../contract/engine.ts';
 import type { DatasetManifest, FilteredSetManifest, Fingerprint, PerClass, ShardRef } from '../contract/manifests.ts';
 import { classifierInputSize } from '../contract/plan.ts';
 import {
@@ -20,12 +28,13 @@ import {
   type GeneratorState,
 } from '../contract/training-state.ts';
 import { maxWeightFileBytes, planNetwork } from '../lib/classifier/shape-layers.ts';
+import { describeTraining, mayRollBack, mostDiverse, rolledBack } from '../lib/generator/roll-back.ts';
 import { getManifest, putBlobFile } from '../lib/storage/blobs.ts';
 import { activityLabels, shutdownFailure, stoppedByWorkflow, withWorkDir } from './activity-support.ts';
 import { fetchShards, type LocalDeps } from './local-inputs.ts';
 import { fetchPretrained } from './pretrained.ts';
 import { fetchStart } from './start-weights.ts';
-import { openTraining } from './training-session.ts';
+import { openTraining, type Training } from './training-session.ts';
 
 export interface TrainingDeps extends LocalDeps {
   readonly engine: EngineRunner;
@@ -35,10 +44,13 @@ export interface TrainingDeps extends LocalDeps {
 /** Takes the newest sign of life; the activity beats with it from a timer, for as long as the engine host vouches. */
 type Beat = (details: unknown) => void;
 
-/** One segment of whole ticks. What was trained before, by whichever attempt, is in the head pointer. */
+/**
+ * One segment of whole ticks. What was trained before, by whichever attempt, is in the head pointer. A training in trouble
+ * rolls back and goes on, until it has done so too often (lib/generator/roll-back.ts).
+ */
 export async function trainGeneratorSegment(
   deps: TrainingDeps,
-  { study, side, dataset, untilNimg, bestNimg }: TrainGeneratorSegmentInput,
+  { study, side, dataset, untilNimg, bestNimg, resumes = 0 }: TrainGeneratorSegmentInput,
   beat: Beat,
 ): Promise<GeneratorSegmentResult> {
   const { studyId, generator, image, seed } = study;
@@ -53,67 +65,99 @@ export async function trainGeneratorSegment(
     initial: newGeneratorState,
     fingerprint: await deps.fingerprintOf(settings),
   });
-  if (training.state().nimg < untilNimg || training.state().parameters === null)
-    await withWorkDir(deps.workDir, async (workDir) => {
-      const { train } = (await getManifest<DatasetManifest>(deps.store, dataset)).training;
-      const checkpointFile = await training.fetchCheckpoint(workDir);
-      // Only a training that begins needs them.
-      const started = checkpointFile === null ? await fetchStart(deps.store, study, workDir) : null;
-      if (started !== null) await training.move({ ...training.state(), start: started.start });
-      const input = {
-        config: generator,
-        image,
-        seed,
-        side,
-        shards: await fetchShards(deps, train[side]),
-        checkpointFile,
-        startFile: started?.file ?? null,
-        untilNimg,
-      };
-      const onEvent = async (event: EngineEvent): Promise<void> => {
-        if (event.type !== 'generatorCheckpoint') return;
-        const { nimg, complete, snapshot } = event;
-        const before = training.state();
-        await training.commit(
-          event,
-          { at: nimg, best: bestNimg, snapshot: snapshot === null ? null : before.snapshots.length },
-          async (common) => ({
-            ...before,
-            ...common,
-            nimg,
-            complete,
-            ticks: [...before.ticks, ...event.ticks],
-            snapshots:
-              snapshot === null
-                ? before.snapshots
-                : [
-                    ...before.snapshots,
-                    {
-                      nimg,
-                      weights: await putBlobFile(deps.store, snapshot.weightsFile),
-                      grid: await putBlobFile(deps.store, snapshot.gridFile),
-                    },
-                  ],
-          }),
-        );
-      };
-      const output = await runTraining(deps, 'trainGenerator', {
-        studyId,
-        training: training.name,
-        settings,
-        workDir,
-        input,
-        beat,
-        onEvent,
-      });
-      const { parameters, images, realsGridFile } = output;
-      const realsGrid = await putBlobFile(deps.store, realsGridFile);
-      await training.move({ ...training.state(), parameters, images, realsGrid });
+  const isOver = (): boolean => training.state().nimg >= untilNimg && training.state().parameters !== null;
+  const onEvent = async (event: EngineEvent): Promise<void> => {
+    if (event.type === 'generatorCheckpoint') await commitCheckpoint(deps, training, { event, bestNimg });
+  };
+  const goOn = async (workDir: string): Promise<TrainingTrouble | null> => {
+    const { train } = (await getManifest<DatasetManifest>(deps.store, dataset)).training;
+    const checkpointFile = await training.fetchCheckpoint(workDir);
+    // Only a training that begins needs them.
+    const started = checkpointFile === null ? await fetchStart(deps.store, study, workDir) : null;
+    if (started !== null) await training.move({ ...training.state(), start: started.start });
+    const before = training.state();
+    const input = {
+      config: generator,
+      image,
+      seed,
+      side,
+      shards: await fetchShards(deps, train[side]),
+      checkpointFile,
+      startFile: started?.file ?? null,
+      untilNimg,
+      rollBacks: before.rollBacks?.length ?? 0,
+      mostDiverse: mostDiverse(before),
+    };
+    const output = await runTraining(deps, 'trainGenerator', {
+      studyId,
+      training: training.name,
+      ...{ settings, workDir, input, beat, onEvent },
     });
-  const { nimg, snapshots } = training.state();
-  const interrupted = nimg < untilNimg;
-  if (interrupted && !stoppedByWorkflow()) throw shutdownFailure(`saved at ${nimg / 1000} kimg`);
-  return { nimg, snapshots: snapshots.map((s) => ({ nimg: s.nimg, weights: s.weights })), interrupted };
+    const { parameters, images, realsGridFile, trouble } = output;
+    const realsGrid = await putBlobFile(deps.store, realsGridFile);
+    await training.move({ ...training.state(), parameters, images, realsGrid, ...(trouble && { trouble }) });
+    return trouble;
+  };
+  while (!isOver()) {
+    const trouble = training.state().trouble ?? (await withWorkDir(deps.workDir, goOn));
+    if (trouble === null || !(await tryRollBack(training, trouble, resumes))) break;
+  }
+  const state = training.state();
+  const waits = !isOver() && state.trouble !== undefined;
+  const interrupted = state.nimg < untilNimg && !waits;
+  if (interrupted && !stoppedByWorkflow()) throw shutdownFailure(`saved at ${state.nimg / 1000} kimg`);
+  const notes = describeTraining(state);
+  return {
+    nimg: state.nimg,
+    snapshots: state.snapshots.map((s) => ({ nimg: s.nimg, weights: s.weights })),
+    interrupted,
+    ...(notes.length > 0 && { notes }),
+    ...(waits && { trouble: state.trouble.reason }),
+  };
+}
+
+/** Takes the files of a checkpoint over, blobs first. */
+async function commitCheckpoint(
+  { store }: TrainingDeps,
+  training: Training<GeneratorState>,
+  { event, bestNimg }: { readonly event: GeneratorCheckpointEvent; readonly bestNimg: number | null },
+): Promise<void> {
+  const { nimg, complete, snapshot } = event;
+  const before = training.state();
+  const position = { at: nimg, best: bestNimg, snapshot: snapshot === null ? null : before.snapshots.length };
+  await training.commit(event, position, async (common) => ({
+    ...before,
+    ...common,
+    nimg,
+    complete,
+    ticks: [...before.ticks, ...event.ticks],
+    snapshots:
+      snapshot === null
+        ? before.snapshots
+        : [
+            ...before.snapshots,
+            {
+              nimg,
+              weights: await putBlobFile(store, snapshot.weightsFile),
+              grid: await putBlobFile(store, snapshot.gridFile),
+              ...(snapshot.msSsim !== null && { msSsim: snapshot.msSsim }),
+            },
+          ],
+  }));
+}
+
+/** Goes back to the last good checkpoint; false when a person must decide first. */
+async function tryRollBack(
+  training: Training<GeneratorState>,
+  trouble: TrainingTrouble,
+  resumes: number,
+): Promise<boolean> {
+  const earlier = mayRollBack(training.state(), resumes) ? rolledBack(training.state(), trouble) : null;
+  if (earlier === null) return false;
+  await training.rollBack(earlier.state, earlier.dropped);
+  const text = `${training.name}: ${trouble.reason}; back to ${earlier.state.nimg / 1000} kimg, on with other draws`;
+  Context.current().log.warn(text, activityLabels());
+  return true;
 }
 
 /** One segment of whole epochs. */

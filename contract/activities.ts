@@ -35,7 +35,9 @@ import type { Measurement, ToolName, ToolPlan, ToolResult } from './tools.ts';
 export type Decision =
   | { readonly type: 'approveSnapshot'; readonly side: ClassSide; readonly sha256: string }
   | { readonly type: 'extendTraining'; readonly side: ClassSide; readonly totalKimg: number }
-  | { readonly type: 'stopTraining'; readonly side: ClassSide; readonly atNimg: number; readonly reason: string };
+  | { readonly type: 'stopTraining'; readonly side: ClassSide; readonly atNimg: number; readonly reason: string }
+  /** The `number`-th (from 1) that lets a troubled training go on from its last good checkpoint. */
+  | { readonly type: 'resumeTraining'; readonly side: ClassSide; readonly number: number; readonly reason: string };
 
 /** What resolveStudy hands to the workflow: everything later steps need, small. */
 export interface ResolvedStudy {
@@ -284,6 +286,8 @@ export interface TrainGeneratorSegmentInput {
   readonly untilNimg: number;
   /** Image count of the best snapshot so far: retention keeps its checkpoint. */
   readonly bestNimg: number | null;
+  /** How often a person let the training go on after trouble. Default: 0 */
+  readonly resumes?: number;
 }
 
 export interface GeneratorSegmentResult {
@@ -292,6 +296,10 @@ export interface GeneratorSegmentResult {
   readonly snapshots: readonly { readonly nimg: number; readonly weights: BlobRef }[];
   /** True when the segment was asked to stop before its end. */
   readonly interrupted: boolean;
+  /** What a person should know of the training; absent when there is nothing. */
+  readonly notes?: readonly string[];
+  /** What a person must decide on before the training can go on; absent when there is nothing. */
+  readonly trouble?: string;
 }
 
 export interface TrainClassifierSegmentInput {

@@ -39,6 +39,16 @@ export interface TrainGeneratorTask {
   readonly startFile: string | null;
   /** Train until this many real images were shown to D (a tick boundary, or the total). */
   readonly untilNimg: number;
+  /** How often the training has rolled back: each time it goes on with other draws. Default: 0 */
+  readonly rollBacks?: number;
+  /** Largest diversity of its snapshots so far (1 - mean MS-SSIM), the untrained one left out. Default: 0 */
+  readonly mostDiverse?: number;
+}
+
+/** Why a training cannot go on from where it stands. Nothing of it was committed. */
+export interface TrainingTrouble {
+  readonly nimg: number;
+  readonly reason: string;
 }
 
 export interface TrainGeneratorOutput {
@@ -47,6 +57,8 @@ export interface TrainGeneratorOutput {
   readonly images: number;
   /** Grid of real images, written by every segment (equal bytes). */
   readonly realsGridFile: string;
+  /** Ended by this, before its end; null otherwise. */
+  readonly trouble: TrainingTrouble | null;
 }
 
 /** One commit of a generator training, reported at tick ends, snapshot ends and when stopped. */
@@ -56,7 +68,12 @@ export interface GeneratorCheckpointEvent {
   /** False for a checkpoint made in mid-tick by pause or shutdown: it only resumes. */
   readonly complete: boolean;
   readonly checkpointFile: string;
-  readonly snapshot: { readonly weightsFile: string; readonly gridFile: string } | null;
+  readonly snapshot: {
+    readonly weightsFile: string;
+    readonly gridFile: string;
+    /** Mean MS-SSIM of the grid's images; null when it has only one. */
+    readonly msSsim: number | null;
+  } | null;
   /** TensorBoard events since the previous checkpoint; null when there are none. */
   readonly eventsFile: string | null;
   /** Ticks that ended since the previous checkpoint. */

@@ -204,10 +204,23 @@ export interface GeneratorManifest {
   /** TensorBoard event shards in order. */
   readonly events: readonly BlobRef[];
   readonly losses: readonly TickRecord[];
+  /** Absent when the training never rolled back. */
+  readonly rollBacks?: readonly RollBack[];
   readonly stopped: string | null;
   readonly fingerprint: Fingerprint;
   /** One line per segment that resumed on another fingerprint; empty when all ran on one. */
   readonly fingerprintChanges: readonly string[];
+}
+
+/** The four updates of an iteration under the names of the original: losses and regularisers of G and D. */
+export type UpdateName = 'TrainG' | 'RegG' | 'TrainD' | 'RegD';
+export type UpdateCounts = Readonly<Partial<Record<UpdateName, number>>>;
+
+/** A training that went on from an earlier checkpoint, with other random draws. */
+export interface RollBack {
+  readonly fromNimg: number;
+  readonly toNimg: number;
+  readonly reason: string;
 }
 
 /** Means over one tick. */
@@ -225,6 +238,8 @@ export interface TickRecord {
   readonly rt: number | null;
   /** Strength of the augmentation, 0 without. */
   readonly augmentP: number;
+  /** Updates skipped because a loss or gradient was not finite; absent when none was. */
+  readonly skipped?: UpdateCounts;
 }
 
 export interface SyntheticSetManifest {

@@ -25,6 +25,7 @@ export const updates = {
   approveSnapshot: 'approveSnapshot',
   extendTraining: 'extendTraining',
   stopTraining: 'stopTraining',
+  resumeTraining: 'resumeTraining',
 } as const;
 
 /** Signals between parent and children; operators use the updates above. */

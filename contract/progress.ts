@@ -18,6 +18,8 @@ export interface StepProgress {
   readonly idleQueue: string | null;
   /** Snapshots of a generator so far. */
   readonly snapshots: readonly ProgressSnapshot[];
+  /** What the step waits for a person to decide; absent or null when it does not. */
+  readonly awaiting?: string | null;
 }
 
 export interface ProgressSnapshot {
@@ -61,5 +63,9 @@ export interface ExtendTrainingRequest {
 }
 
 export interface StopTrainingRequest {
+  readonly reason: string;
+}
+
+export interface ResumeTrainingRequest {
   readonly reason: string;
 }

@@ -20,8 +20,18 @@ const fingerprint = z.strictObject({
 const common = {
   /** Null before the first checkpoint; otherwise the complete resumable state, a file of this training. */
   checkpoint: blobRef.nullable(),
-  /** Checkpoints that retention has kept so far, oldest first: image count or epoch, and the snapshot's ordinal. */
-  kept: z.array(z.strictObject({ at: z.number(), file: blobRef, snapshot: z.int().nullable() })),
+  /** Checkpoints that retention has kept so far, oldest first. */
+  kept: z.array(
+    z.strictObject({
+      /** Image count or epoch. */
+      at: z.number(),
+      file: blobRef,
+      /** The snapshot's ordinal; null for a checkpoint that only resumes. */
+      snapshot: z.int().nullable(),
+      /** Event files up to and with this one; missing in states of earlier releases. */
+      events: z.int().exactOptional(),
+    }),
+  ),
   /** False after a checkpoint in mid-tick or mid-epoch. */
   complete: z.boolean(),
   events: z.array(blobRef),
@@ -39,7 +49,13 @@ export const generatorStateSchema = z.strictObject({
   parameters: z.strictObject({ g: z.number(), d: z.number() }).nullable(),
   images: z.number(),
   realsGrid: blobRef.nullable(),
-  snapshots: z.array(z.strictObject({ nimg: z.number(), weights: blobRef, grid: blobRef })),
+  snapshots: z.array(
+    z.strictObject({
+      ...{ nimg: z.number(), weights: blobRef, grid: blobRef },
+      /** Mean MS-SSIM of the grid's images; absent when it has one image, and in states of earlier releases. */
+      msSsim: z.number().exactOptional(),
+    }),
+  ),
   ticks: z.array(
     z.strictObject({
       tick: z.number(),
@@ -53,8 +69,13 @@ export const generatorStateSchema = z.strictObject({
       plPenalty: z.number(),
       rt: z.number().nullable().default(null), // missing in records of earlier releases
       augmentP: z.number().default(0),
+      skipped: z.partialRecord(z.enum(['TrainG', 'RegG', 'TrainD', 'RegD']), z.int()).exactOptional(),
     }),
   ),
+  /** Absent when the training never rolled back. */
+  rollBacks: z.array(z.strictObject({ fromNimg: z.number(), toNimg: z.number(), reason: z.string() })).exactOptional(),
+  /** What the training waits for a person to decide on; absent when it does not. */
+  trouble: z.strictObject({ nimg: z.number(), reason: z.string() }).exactOptional(),
 });
 export type GeneratorState = Readonly<z.output<typeof generatorStateSchema>>;
 

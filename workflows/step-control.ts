@@ -113,6 +113,7 @@ function throwIfCancelled(): void {
 function renderStep(progress: StepProgress, pausedFor: string | null): string {
   const lines = [`**${progress.step}**: ${progress.state}, ${progress.done} of ${progress.total} ${progress.unit}`];
   if (progress.detail) lines.push(progress.detail);
+  if (progress.awaiting) lines.push(`Waiting for a person: ${progress.awaiting}`);
   if (progress.idleQueue) lines.push(`No worker polls queue \`${progress.idleQueue}\`.`);
   if (pausedFor !== null) lines.push(`Paused: ${pausedFor}`);
   return lines.join('\n\n');

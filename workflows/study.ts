@@ -169,7 +169,9 @@ class StudyState {
   constructor() {
     setHandler(progressQuery, () => this.progress());
     setHandler(stepProgress, (step) => {
+      const before = this.awaitsPerson();
       this.steps.set(step.step, step);
+      if (this.awaitsPerson() !== before) upsertSearchAttributes([awaitingOf(this.awaitsPerson() !== null)]);
       this.show();
     });
     setHandler(pause, ({ reason }) => this.pause(reason), {
@@ -183,7 +185,8 @@ class StudyState {
     setHandler(resume, () => this.resume(), {
       description: 'Go on after pause, or open the test set at its gate',
       validator: () => {
-        if (this.paused === null && this.awaiting !== 'test-set') throw new Error('the study is not paused');
+        if (this.paused === null && this.awaiting !== 'test-set')
+          throw new Error(`the study is not paused; it waits for ${this.awaitsPerson() ?? 'nobody'}`);
       },
     });
     setHandler(approveSnapshot, (request) => this.approve(request), {
@@ -342,12 +345,18 @@ class StudyState {
     return this.resolved;
   }
 
+  /** At a gate, or on behalf of a step. */
+  private awaitsPerson(): string | null {
+    const asking = [...this.steps.values()].find(({ awaiting }) => typeof awaiting === 'string');
+    return this.awaiting ?? asking?.awaiting ?? null;
+  }
+
   private progress(): StudyProgress {
     return {
       studyId: this.resolved?.study.studyId ?? '',
       stage: this.stage,
       paused: this.paused,
-      awaiting: this.awaiting,
+      awaiting: this.awaitsPerson(),
       steps: [...this.steps.values()],
       plan: this.plan,
     };
@@ -356,7 +365,8 @@ class StudyState {
   private show(): void {
     const lines = [`**Stage:** ${this.stage}`];
     if (this.paused !== null) lines.push(`**Paused:** ${this.paused}`);
-    if (this.awaiting !== null) lines.push(`**Waiting for a person:** ${this.awaiting}`);
+    const awaiting = this.awaitsPerson();
+    if (awaiting !== null) lines.push(`**Waiting for a person:** ${awaiting}`);
     const rows = [...this.steps.values()].map(
       (s) =>
         `| ${s.step} | ${s.state} | ${s.done} / ${s.total} ${s.unit} | ${s.idleQueue ? `no worker polls ${s.idleQueue}` : s.detail} |`,

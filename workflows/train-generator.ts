@@ -1,22 +1,36 @@
-import { allHandlersFinished, condition, defineUpdate, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
+import {
+  allHandlersFinished,
+  condition,
+  defineUpdate,
+  setHandler,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
 import type { Decision } from '../contract/activities.ts';
 import type { GeneratorManifest, RefTo, SnapshotMetric } from '../contract/manifests.ts';
 import { updates } from '../contract/names.ts';
 import { planSegments, totalNimgOf } from '../contract/plan.ts';
-import type { ExtendTrainingRequest, ProgressSnapshot, StopTrainingRequest } from '../contract/progress.ts';
+import type {
+  ExtendTrainingRequest,
+  ProgressSnapshot,
+  ResumeTrainingRequest,
+  StopTrainingRequest,
+} from '../contract/progress.ts';
 import type { TrainGeneratorInput } from '../contract/steps.ts';
 import type { GeneratorConfig } from '../contract/study.ts';
 import { describeGpu, runStep } from './finished-steps.ts';
 import { controlActivities, gpuActivities } from './proxies.ts';
-import { classOf, stageOf, trainingOf } from './search-attributes.ts';
-import { controlStep } from './step-control.ts';
+import { awaitingOf, classOf, stageOf, trainingOf } from './search-attributes.ts';
+import { controlStep, type StepControl } from './step-control.ts';
 
 const extendTraining = defineUpdate<{ totalKimg: number }, [ExtendTrainingRequest]>(updates.extendTraining);
 const stopTraining = defineUpdate<{ stopsAtNimg: number }, [StopTrainingRequest]>(updates.stopTraining);
+const resumeTraining = defineUpdate<{ resumesAtNimg: number }, [ResumeTrainingRequest]>(updates.resumeTraining);
 
 /**
  * One StyleGAN2 for one class, in segments of whole ticks; after each segment its snapshots are measured. Updates raise the
- * total or stop at the end of the running segment; both are decisions kept with the study.
+ * total, stop at the end of the running segment, or decide on a training that diverged or collapsed again and again; all are
+ * decisions kept with the study.
  */
 export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<GeneratorManifest>> {
   const { resolved, side, dataset, classifier } = input;
@@ -29,8 +43,10 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
   const measuring = gpuActivities(resolved.timeouts, study.queues.measureSnapshot);
 
   const decisions: Decision[] = [...input.decisions];
+  let nimg = 0;
   let segmentEnd = 0;
   let finished = false;
+  let awaiting: string | null = null;
   const config = (): GeneratorConfig => configAfter(study.generator, decisions);
   const stopped = (): Extract<Decision, { type: 'stopTraining' }> | undefined =>
     decisions.find((decision) => decision.type === 'stopTraining');
@@ -55,7 +71,7 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
   setHandler(
     stopTraining,
     async ({ reason }) => {
-      const decision: Decision = { type: 'stopTraining', side, atNimg: segmentEnd, reason };
+      const decision: Decision = { type: 'stopTraining', side, atNimg: awaiting === null ? segmentEnd : nimg, reason };
       decisions.push(decision);
       await control.recordDecision({ studyId: study.studyId, decision, by: '' });
       return { stopsAtNimg: decision.atNimg };
@@ -65,6 +81,25 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
       validator: ({ reason }) => {
         if (finished || segmentEnd === 0) throw new Error('the training is not running');
         if (stopped()) throw new Error('the training is already stopping');
+        if (awaiting !== null && nimg === 0)
+          throw new Error('nothing was trained that could be kept: resumeTraining, or cancel the study');
+        if (typeof reason !== 'string' || reason === '') throw new Error('a reason is required');
+      },
+    },
+  );
+  setHandler(
+    resumeTraining,
+    async ({ reason }) => {
+      awaiting = null;
+      const decision: Decision = { type: 'resumeTraining', side, number: resumesOf(decisions) + 1, reason };
+      decisions.push(decision);
+      await control.recordDecision({ studyId: study.studyId, decision, by: '' });
+      return { resumesAtNimg: nimg };
+    },
+    {
+      description: 'Let a training that diverged or collapsed go on from its last good checkpoint',
+      validator: ({ reason }) => {
+        if (awaiting === null || stopped()) throw new Error('the training awaits no decision');
         if (typeof reason !== 'string' || reason === '') throw new Error('a reason is required');
       },
     },
@@ -74,6 +109,7 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
   const stepConfig = (): unknown => ({
     generator: config(),
     stopAtNimg: stopped()?.atNimg ?? null,
+    ...(resumesOf(decisions) > 0 && { resumes: resumesOf(decisions) }),
     image: study.image,
     seed: study.seed,
     side,
@@ -93,8 +129,8 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
   };
   const manifest = await runStep<GeneratorManifest>(steps, description, async () => {
     const metrics = new Map<number, SnapshotMetric>();
+    const measured = new Map<number, string>();
     const floor = await measuring.measureSnapshot({ study, side, dataset, classifier, weights: null });
-    let nimg = 0;
     const target = (): number => Math.min(totalNimgOf(config()), stopped()?.atNimg ?? Infinity);
     while (nimg < target()) {
       await steps.whenRunning();
@@ -108,16 +144,20 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
           dataset,
           untilNimg,
           bestNimg: lowest(metrics),
+          ...(resumesOf(decisions) > 0 && { resumes: resumesOf(decisions) }),
         }),
       );
       if (segment === null) continue;
       nimg = segment.nimg;
-      for (const snapshot of segment.snapshots) {
-        if (metrics.has(snapshot.nimg)) continue;
-        metrics.set(
-          snapshot.nimg,
-          await measuring.measureSnapshot({ study, side, dataset, classifier, weights: snapshot.weights }),
-        );
+      // A training that went back has lost its later snapshots, or made others of the same image count.
+      for (const [at, sha256] of measured) {
+        const now = segment.snapshots.find((snapshot) => snapshot.nimg === at);
+        if (at > nimg || (now && now.weights.sha256 !== sha256)) metrics.delete(at);
+      }
+      for (const { nimg: at, weights } of segment.snapshots) {
+        if (metrics.has(at)) continue;
+        metrics.set(at, await measuring.measureSnapshot({ study, side, dataset, classifier, weights }));
+        measured.set(at, weights.sha256);
       }
       const snapshots: ProgressSnapshot[] = segment.snapshots.map((snapshot) => ({
         nimg: snapshot.nimg,
@@ -129,8 +169,16 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
       await steps.report({
         done: nimg / 1000,
         snapshots,
-        detail: `${floor.name}: best ${best.toPrecision(4)}, floor ${floor.value.toPrecision(4)}`,
+        detail: [
+          `${floor.name}: best ${best.toPrecision(4)}, floor ${floor.value.toPrecision(4)}`,
+          ...(segment.notes ?? []),
+        ].join('; '),
       });
+      if (segment.trouble !== undefined) {
+        awaiting = segment.trouble;
+        await awaitDecision(steps, segment.trouble, () => awaiting === null || stopped() !== undefined);
+        awaiting = null;
+      }
     }
     finished = true;
     await condition(allHandlersFinished);
@@ -149,6 +197,20 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
   await condition(allHandlersFinished);
   return manifest;
 }
+
+/** Shows what a person must decide, here, in the study and in the search attributes, until it is decided. */
+async function awaitDecision(steps: StepControl, trouble: string, decided: () => boolean): Promise<void> {
+  upsertSearchAttributes([awaitingOf(true)]);
+  const awaiting = `resumeTraining or stopTraining of ${workflowInfo().workflowId}: ${trouble}`;
+  await steps.report({ state: 'paused', awaiting });
+  await condition(decided);
+  upsertSearchAttributes([awaitingOf(false)]);
+  await steps.report({ state: 'running', awaiting: null });
+}
+
+/** How often a person let the training go on after trouble. */
+const resumesOf = (decisions: readonly Decision[]): number =>
+  decisions.filter(({ type }) => type === 'resumeTraining').length;
 
 /** Image count of the lowest metric so far. */
 function lowest(metrics: ReadonlyMap<number, SnapshotMetric>): number | null {

@@ -24,6 +24,8 @@ export interface StepOptions {
    * random-ops, fixed shapes. What changes from step to step is an input or a variable, never a JavaScript number.
    */
   readonly step: (inputs: Record<string, tf.Tensor>) => Record<string, tf.Tensor>;
+  /** Name of a scalar output: a run in which it is not finite changes no variable. Default: none */
+  readonly guard?: string;
 }
 
 /**
@@ -54,9 +56,18 @@ export function executionOf({ execution }: EngineSettings): EngineSettings['exec
   return native ? 'graph' : 'eager';
 }
 
-function eagerStep({ step }: StepOptions): CompiledStep {
-  return { run: (inputs) => tf.tidy(() => step({ ...inputs })), dispose: () => undefined };
+function eagerStep({ step, variables, guard }: StepOptions): CompiledStep {
+  const run = (inputs: Readonly<Record<string, tf.Tensor>>): Record<string, tf.Tensor> => {
+    const before = guard === undefined ? [] : variables.map((variable) => tf.clone(variable as tf.Tensor));
+    const outputs = step({ ...inputs });
+    if (guard !== undefined && !isFiniteScalar(outputs[guard]))
+      variables.forEach((variable, i) => variable.assign(before[i] as tf.Tensor)); // one per variable
+    return outputs;
+  };
+  return { run: (inputs) => tf.tidy(() => run(inputs)), dispose: () => undefined };
 }
+
+const isFiniteScalar = (scalar: tf.Tensor | undefined): boolean => Number.isFinite(scalar?.dataSync()[0]);
 
 /** A step as a graph: from inputs and the variables it reads to outputs and the variables it assigns. */
 interface RecordedStep {
@@ -76,7 +87,7 @@ function recordedStep(options: StepOptions & { readonly settings: EngineSettings
   return {
     run(inputs) {
       step ??= record(options, backend);
-      return runRecorded(step, backend, inputs);
+      return runRecorded(step, backend, { inputs, guard: options.guard });
     },
     dispose() {
       step?.graph.dispose();
@@ -135,15 +146,16 @@ function record(options: StepOptions & { readonly settings: EngineSettings }, ba
 function runRecorded(
   step: RecordedStep,
   backend: NativeBackend,
-  inputs: Readonly<Record<string, tf.Tensor>>,
+  { inputs, guard }: { readonly inputs: Readonly<Record<string, tf.Tensor>>; readonly guard: string | undefined },
 ): Record<string, tf.Tensor> {
   const given = step.inputs.flatMap((name) => inputs[name] ?? []); // all there: `checked` looked
   const ids = backend.getInputTensorIds([...given, ...step.reads]);
   const results = step.graph.call(ids).map((info) => backend.createOutputTensor(info));
+  const accepted = guard === undefined || isFiniteScalar(results[step.outputs.indexOf(guard)]);
   step.assigns.forEach((variable, i) => {
     const value = results[step.outputs.length + i];
     if (value === undefined) return;
-    variable.assign(value);
+    if (accepted) variable.assign(value);
     value.dispose();
   });
   return Object.fromEntries(step.outputs.flatMap((name, i) => (results[i] ? [[name, results[i]] as const] : [])));

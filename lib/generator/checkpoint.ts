@@ -5,6 +5,7 @@ import { assignTensors, readTensorFile, writeTensorFile } from '../engine/tensor
 import type { tf } from '../engine/tf.ts';
 import { WeightsError } from '../errors.ts';
 import type { Adaptation } from './adaptation.ts';
+import { hasSkips, noSkips, type Skips } from './skips.ts';
 import type { TrainingState } from './state.ts';
 
 /**
@@ -28,6 +29,7 @@ export interface TrainingPosition {
   readonly tick: TickSums;
   /** Null where D sees the images themselves. */
   readonly adaptation: Adaptation | null;
+  readonly skips: Skips;
 }
 
 /** Hash of what must not change between segments; a training may be extended and cut otherwise. */
@@ -50,6 +52,7 @@ export async function saveCheckpoint(
     nimg: String(position.nimg),
     tick: canonicalJson(position.tick),
     ...(position.adaptation && { adaptation: canonicalJson(position.adaptation) }),
+    ...(hasSkips(position.skips) && { skips: canonicalJson(position.skips) }),
   });
 }
 
@@ -66,11 +69,12 @@ function parsePosition(file: string, metadata: Readonly<Record<string, string>>)
   const tick = metadata['tick'];
   if (!Number.isInteger(nimg) || nimg < 0 || tick === undefined)
     throw new WeightsError(`${file} does not say how far its training was; use an earlier checkpoint`);
-  const adaptation = metadata['adaptation'];
+  const { adaptation, skips } = metadata;
   return {
     nimg,
     tick: JSON.parse(tick) as TickSums, // written by saveCheckpoint
     adaptation: adaptation === undefined ? null : (JSON.parse(adaptation) as Adaptation), // as above
+    skips: skips === undefined ? noSkips : (JSON.parse(skips) as Skips), // as above
   };
 }
 

@@ -19,13 +19,13 @@ export async function realsGrid(images: readonly RawImage[], [columns, rows]: Gr
 }
 
 /** Fakes of a fixed latent and fixed noise per cell at psi 1; a cell's image does not depend on the batch size. */
-export async function fakesGrid(options: {
+export function gridFakes(options: {
   readonly sampler: Sampler;
   readonly shape: NetworkShape;
   readonly size: GridSize;
   readonly seed: number;
   readonly stream: string;
-}): Promise<Uint8Array> {
+}): RawImage[] {
   const { sampler, shape, seed, stream } = options;
   const [columns, rows] = options.size;
   const { resolution, channels } = shape;
@@ -46,5 +46,5 @@ export async function fakesGrid(options: {
       images.push({ width: resolution, height: resolution, channels, data });
     }
   }
-  return encodeGrid(images, { columns, rows });
+  return images;
 }

@@ -3,6 +3,7 @@ import { seedPair } from '../random.ts';
 import { styleCount, type NetworkShape } from './architecture.ts';
 import { mixingMask, type RealBatches } from './data.ts';
 import type { Round } from './phase.ts';
+import type { SkippedUpdates } from './skips.ts';
 import type { TrainingSteps } from './steps.ts';
 import type { TickMetric } from './tick.ts';
 
@@ -18,8 +19,11 @@ export interface IterationContext {
   readonly stream: string;
 }
 
-/** Values of one iteration; the lazy regularisers are absent from most. */
-export type IterationValues = Readonly<Partial<Record<TickMetric, number>> & { rt: number }>;
+export interface IterationResult {
+  /** The lazy regularisers are absent from most iterations, and what was skipped is absent, too. */
+  readonly values: Readonly<Partial<Record<TickMetric, number>>>;
+  readonly skipped: SkippedUpdates;
+}
 
 const none: Float32Array = new Float32Array(0);
 
@@ -67,7 +71,7 @@ export function emaBeta(config: GeneratorConfig, nimg: number): number {
 }
 
 /** Runs the iteration that shows reals `nimg` to `nimg + batchSize`, augmented with strength `augmentP`; returns what it measured. */
-export function runIteration(context: IterationContext, nimg: number, augmentP: number): IterationValues {
+export function runIteration(context: IterationContext, nimg: number, augmentP: number): IterationResult {
   const { steps, config } = context;
   const iteration = nimg / config.batchSize;
   const due = (interval: number): boolean => iteration % interval === 0;
@@ -81,14 +85,19 @@ export function runIteration(context: IterationContext, nimg: number, augmentP: 
   const reals = context.reals.at(nimg, config.batchSize);
   const d = steps.dMain(phase('dMain', steps.mainImages, reals));
   const r1 = config.r1Gamma !== 0 && due(config.dRegInterval) ? steps.dR1(phase('dR1', steps.mainImages, reals)) : null;
-  return {
-    lossG: g.loss,
-    lossD: d.loss,
-    scoresReal: d.scoresReal,
-    scoresFake: d.scoresFake,
-    rt: d.rt,
-    augmentP,
-    ...(r1 && { r1Penalty: r1.penalty }),
-    ...(path && { pathLength: path.length, plPenalty: path.penalty }),
+  const { loss: lossD, scoresReal, scoresFake, rt } = d;
+  const skipped = {
+    TrainG: Number.isNaN(g.loss),
+    TrainD: Number.isNaN(lossD),
+    ...(path && { RegG: Number.isNaN(path.penalty) }),
+    ...(r1 && { RegD: Number.isNaN(r1.penalty) }),
   };
+  const values = {
+    ...(!skipped.TrainG && { lossG: g.loss }),
+    ...(!skipped.TrainD && { lossD, scoresReal, scoresFake, rt }),
+    augmentP,
+    ...(r1 && !skipped.RegD && { r1Penalty: r1.penalty }),
+    ...(path && !skipped.RegG && { pathLength: path.length, plPenalty: path.penalty }),
+  };
+  return { values, skipped };
 }

@@ -1,6 +1,7 @@
 import type { EngineSettings } from '../../contract/engine.ts';
 import type { Adam } from '../engine/adam.ts';
 import { compileStep, type CompiledStep } from '../engine/compile.ts';
+import { nativeBackend } from '../engine/native-backend.ts';
 import { tf } from '../engine/tf.ts';
 import { createVariable } from '../engine/variables.ts';
 import type { SeedPair } from '../random.ts';
@@ -51,7 +52,10 @@ export interface TrainedNetwork {
 }
 
 export interface Phase {
-  /** One round or, when gradients are summed, as many as the minibatch has. Returns the metrics. */
+  /**
+   * One round or, when gradients are summed, as many as the minibatch has. Returns the metrics, NaN where a loss or gradient
+   * was not finite: then the whole update was skipped and moved no weight (stylegan2.md 3.3).
+   */
   run(rounds: readonly Round[]): Record<string, number>;
   dispose(): void;
 }
@@ -86,6 +90,17 @@ export function createTrainedNetwork(options: {
   return { variables, adam, learningRate, sums, apply };
 }
 
+/** Sum of squares / 2 in one pass over memory. */
+function halfSquaredNorm(x: tf.Tensor): tf.Tensor {
+  const backend = nativeBackend();
+  if (backend === null) return tf.div(tf.sum(tf.square(x)), 2);
+  const { TF_ATTR_TYPE, TF_FLOAT } = backend.binding;
+  return backend.executeSingleOutput('L2Loss', [{ name: 'T', type: TF_ATTR_TYPE, value: TF_FLOAT }], [x]);
+}
+
+/** Output that is finite as long as loss and gradients are: gradients whose squares overflow would end Adam's averages. */
+const guard = 'guard';
+
 /** Gradients of a phase; metrics outlive the inner scope, state is assigned. */
 function differentiate(
   variables: readonly tf.Variable[],
@@ -98,10 +113,10 @@ function differentiate(
     for (const [variable, next] of result.assign) variable.assign(next);
     return result.loss;
   }, [...variables]);
-  value.dispose();
   const reached = grads as Record<string, tf.Tensor | undefined>; // tfjs leaves out, or nulls, what the loss misses
   // A variable that the loss does not reach gets zeros: its second moment decays, as in the reference.
   const gradients = Object.fromEntries(variables.map((v) => [v.name, reached[v.name] ?? tf.zerosLike(v)]));
+  metrics[guard] = tf.addN([value, ...Object.values(gradients).map(halfSquaredNorm)]);
   return { gradients, metrics };
 }
 
@@ -142,8 +157,7 @@ export function createPhase(options: {
   const control = sums.size === 0 ? 'learningRate' : 'keep';
   const { seed, mix, reals, augmentP } = options.inputs;
   const step = compileStep({
-    name,
-    settings,
+    ...{ name, settings, guard },
     variables: [...options.variables, ...sums.values()],
     inputs: {
       ...(seed && { seed: { shape: seed, dtype: 'int32' as const } }),
@@ -176,9 +190,11 @@ export function createPhase(options: {
           totals[metric] = (totals[metric] ?? 0) + (tensor.dataSync()[0] ?? Number.NaN) / rounds;
         tf.dispose([inputs, metrics, keep]);
       });
-      if (network.apply !== null) tf.dispose(network.apply.run({ learningRate }));
+      const { [guard]: finite, ...reported } = totals;
+      const skipped = !Number.isFinite(finite);
+      if (network.apply !== null && !skipped) tf.dispose(network.apply.run({ learningRate }));
       learningRate.dispose();
-      return totals;
+      return skipped ? Object.fromEntries(Object.keys(reported).map((metric) => [metric, Number.NaN])) : reported;
     },
     dispose: () => step.dispose(),
   };

@@ -1,9 +1,9 @@
-import type { TickRecord } from '../../contract/manifests.ts';
+import type { TickRecord, UpdateCounts } from '../../contract/manifests.ts';
 import type { TickSums } from './checkpoint.ts';
 
 /** Means over one tick. Sums travel in the checkpoint, so an interrupted tick gives the record of an uninterrupted one. */
 
-export type TickMetric = Exclude<keyof TickRecord, 'tick' | 'nimg'>;
+export type TickMetric = Exclude<keyof TickRecord, 'tick' | 'nimg' | 'skipped'>;
 
 const metrics = [
   'lossG',
@@ -29,10 +29,10 @@ export function addToTick(tick: TickSums, values: Readonly<Partial<Record<TickMe
   return { ...tick, sums };
 }
 
-/** The record of a tick that ends at `nimg`, and the empty tick that follows. */
+/** The record of a tick that ends at `nimg` and in which `skipped` updates were skipped, and the empty tick that follows. */
 export function endTick(
   tick: TickSums,
-  options: { readonly nimg: number; readonly tickNimg: number },
+  options: { readonly nimg: number; readonly tickNimg: number; readonly skipped: UpdateCounts },
 ): { readonly record: TickRecord; readonly next: TickSums } {
   const meanOf = (name: TickMetric): number => {
     const [sum, count] = tick.sums[name] ?? [0, 0];
@@ -41,6 +41,7 @@ export function endTick(
   };
   // All metrics are listed above, checked by the tick test.
   const means = Object.fromEntries(metrics.map((name) => [name, meanOf(name)])) as Record<TickMetric, number>;
-  const { nimg, tickNimg } = options;
-  return { record: { tick: Math.ceil(nimg / tickNimg), nimg, ...means }, next: { sums: {}, last: means } };
+  const { nimg, tickNimg, skipped } = options;
+  const skips = Object.keys(skipped).length > 0 ? { skipped } : {};
+  return { record: { tick: Math.ceil(nimg / tickNimg), nimg, ...means, ...skips }, next: { sums: {}, last: means } };
 }

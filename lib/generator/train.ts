@@ -1,25 +1,34 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import type { EngineContext, TrainGeneratorOutput, TrainGeneratorTask } from '../../contract/engine.ts';
+import type {
+  EngineContext,
+  GeneratorCheckpointEvent,
+  TrainGeneratorOutput,
+  TrainGeneratorTask,
+  TrainingTrouble,
+} from '../../contract/engine.ts';
 import type { TickRecord } from '../../contract/manifests.ts';
 import { snapshotNimgs, tickNimgOf } from '../../contract/plan.ts';
 import { loadShardImages } from '../dataset/shard.ts';
 import { loadEngine } from '../engine/backend.ts';
-import { DivergedError } from '../errors.ts';
+import { encodeGrid } from '../image/grid.ts';
 import type { RawImage } from '../image/raw-image.ts';
 import { encodeEventFile } from '../tensorboard/event-file.ts';
 import { discriminatorVariables, generatorVariables, networkShapeOf, parameterCount } from './architecture.ts';
 import { adapted, firstAdaptation } from './adaptation.ts';
 import { loadCheckpoint, saveCheckpoint, saveSnapshot, trainingHash, type TrainingPosition } from './checkpoint.ts';
 import { checkReals, createRealBatches } from './data.ts';
-import { fakesGrid, realsGrid } from './grids.ts';
+import { hasCollapsed, meanSimilarity } from './diversity.ts';
+import { gridFakes, realsGrid } from './grids.ts';
 import { runIteration, type IterationContext } from './iteration.ts';
 import { createSampler, type Sampler } from './sampler.ts';
+import { countSkips, divergedAfter, noSkips, stuckUpdate } from './skips.ts';
 import { takeStartWeights } from './start-weights.ts';
 import { createTrainingState, disposeTrainingState, type TrainingState } from './state.ts';
 import { createTrainingSteps } from './steps.ts';
 import { addToTick, emptyTick, endTick } from './tick.ts';
+import { tickEvent } from './tick-event.ts';
 
 /** The training loop of StyleGAN2 over one segment: iterations, ticks, snapshots, checkpoints. */
 
@@ -32,6 +41,10 @@ interface Training {
   readonly sampler: Sampler;
   readonly iteration: IterationContext;
   readonly hash: string;
+  /** Stream prefix of what stays the same when a training rolls back: initial weights, grid. */
+  readonly stream: string;
+  /** 1 - mean MS-SSIM of reals, 0 of a single one. */
+  readonly realDiversity: number;
   readonly tickNimg: number;
   readonly snapshots: ReadonlySet<number>;
 }
@@ -42,61 +55,63 @@ interface Pending {
   readonly events: TrainingEvent[];
 }
 
-/** Scalars of one tick under the names of the original. */
-function tickEvent(record: TickRecord): TrainingEvent {
-  return {
-    step: record.nimg,
-    scalars: {
-      'Progress/tick': record.tick,
-      'Progress/kimg': record.nimg / 1000,
-      'Loss/G': record.lossG,
-      'Loss/D': record.lossD,
-      'Loss/scores/real': record.scoresReal,
-      'Loss/scores/fake': record.scoresFake,
-      'Loss/gradient_penalty': record.r1Penalty,
-      'Loss/pl_lengths': record.pathLength,
-      'Loss/pl_penalty': record.plPenalty,
-      ...(record.rt !== null && { 'Loss/signs/real': record.rt }),
-      'Progress/augment': record.augmentP,
-    },
-  };
-}
-
 const kimgName = (nimg: number): string => String(Math.floor(nimg / 1000)).padStart(6, '0');
 
-/** Writes snapshot weights and grid, and adds the grid to the events. */
+/** What the grid shows at a snapshot. */
+interface Shown {
+  readonly fakes: readonly RawImage[];
+  readonly msSsim: number | null;
+}
+
+function showFakes({ task, sampler, stream, iteration }: Training): Shown {
+  const { seed, shape } = iteration;
+  const fakes = gridFakes({ sampler, shape, size: task.config.gridSize, seed, stream });
+  return { fakes, msSsim: meanSimilarity(fakes) };
+}
+
+/** Says what is wrong with fakes that were diverse once and nearly are one image now; otherwise null. */
+function describeCollapse(training: Training, { msSsim }: Shown, best: number): string | null {
+  if (msSsim === null || !hasCollapsed({ fakes: 1 - msSsim, reals: training.realDiversity, best })) return null;
+  return (
+    `the generator collapsed: its images are nearly one, MS-SSIM ${msSsim.toFixed(3)} ` +
+    `where it once was ${(1 - best).toFixed(3)} and that of the reals is ${(1 - training.realDiversity).toFixed(3)}`
+  );
+}
+
+/** Writes snapshot weights and grid, and adds the grid and how alike its images are to the events. */
 async function writeSnapshot(
   training: Training,
   nimg: number,
-  pending: Pending,
-): Promise<{ weightsFile: string; gridFile: string }> {
-  const { task, context, state, sampler, hash, iteration } = training;
-  const { seed, stream, shape } = iteration;
+  options: { readonly shown: Shown; readonly pending: Pending },
+): Promise<NonNullable<GeneratorCheckpointEvent['snapshot']>> {
+  const { task, context, state, hash, iteration } = training;
+  const { fakes, msSsim } = options.shown;
   const weightsFile = join(context.workDir, `network-snapshot-${nimg}.safetensors`);
   await saveSnapshot(weightsFile, { state, nimg, hash });
   const [columns, rows] = task.config.gridSize;
-  const png = await fakesGrid({ sampler, shape, size: [columns, rows], seed, stream });
+  const png = await encodeGrid(fakes, { columns, rows });
   const gridFile = join(context.workDir, `fakes${kimgName(nimg)}.png`);
   await writeFile(gridFile, png);
-  const { resolution, channels } = shape;
+  const { resolution, channels } = iteration.shape;
   const image = { png, width: columns * resolution, height: rows * resolution, channels };
-  pending.events.push({ step: nimg, images: { fakes: image } });
-  return { weightsFile, gridFile };
+  const scalars = msSsim === null ? {} : { 'Progress/ms_ssim': msSsim };
+  options.pending.events.push({ step: nimg, images: { fakes: image }, scalars });
+  return { weightsFile, gridFile, msSsim };
 }
 
-/** Writes a checkpoint, with a snapshot where one is due, and hands everything over. */
+/** Writes a checkpoint, with a snapshot where `shown` says what it shows, and hands everything over. */
 async function commit(
   training: Training,
   position: TrainingPosition,
-  options: { readonly pending: Pending; readonly complete: boolean },
+  options: { readonly pending: Pending; readonly complete: boolean; readonly shown: Shown | null },
 ): Promise<void> {
-  const { context, state, hash, snapshots } = training;
-  const { pending, complete } = options;
+  const { context, state, hash } = training;
+  const { pending, complete, shown } = options;
   const { nimg } = position;
   await context.emit({ type: 'progress', phase: 'checkpoint', done: nimg, total: training.task.untilNimg });
   const checkpointFile = join(context.workDir, `checkpoint-${nimg}.safetensors`);
   await saveCheckpoint(checkpointFile, { state, position, hash });
-  const snapshot = complete && snapshots.has(nimg) ? await writeSnapshot(training, nimg, pending) : null;
+  const snapshot = shown === null ? null : await writeSnapshot(training, nimg, { shown, pending });
   let eventsFile: string | null = null;
   if (pending.events.length > 0) {
     eventsFile = join(context.workDir, `events-${nimg}.tfevents`);
@@ -108,47 +123,64 @@ async function commit(
   pending.events.length = 0;
 }
 
-function checkFinite(values: Readonly<Record<string, number>>, nimg: number): void {
-  for (const [name, value] of Object.entries(values))
-    if (!Number.isFinite(value))
-      throw new DivergedError(
-        `${name} is ${value} at ${nimg} images, expected a finite number; lower generator.learningRate or raise generator.r1Gamma`,
-      );
-}
-
-/** Iterates from `start` to the end of the segment or until aborted; returns the images shown. */
-async function iterate(training: Training, start: TrainingPosition): Promise<number> {
+/**
+ * Iterates from `start` to the end of the segment, until aborted or until something is wrong; returns the images shown. What
+ * is wrong is committed never: every checkpoint is one to go on from.
+ */
+async function iterate(
+  training: Training,
+  start: TrainingPosition,
+): Promise<{ readonly nimg: number; readonly trouble: TrainingTrouble | null }> {
   const { task, context, iteration, tickNimg, snapshots } = training;
-  const { untilNimg, config } = task;
+  const { untilNimg, config, rollBacks = 0 } = task;
   const pending: Pending = { ticks: [], events: [] };
-  let { nimg, tick, adaptation } = start;
-  if (task.checkpointFile === null) await commit(training, start, { pending, complete: true });
+  let { nimg, tick, adaptation, skips } = start;
+  let mostDiverse = task.mostDiverse ?? 0;
+  const commitWhole = async (): Promise<string | null> => {
+    const shown = snapshots.has(nimg) ? showFakes(training) : null;
+    const collapse = shown && describeCollapse(training, shown, mostDiverse);
+    if (collapse !== null) return collapse;
+    await commit(training, { nimg, tick, adaptation, skips }, { pending, complete: true, shown });
+    // Untrained networks may make images that differ in everything.
+    if (typeof shown?.msSsim === 'number' && nimg > 0) mostDiverse = Math.max(mostDiverse, 1 - shown.msSsim);
+    return null;
+  };
+  if (task.checkpointFile === null) await commitWhole();
   let committed = nimg;
   while (nimg < untilNimg) {
     // TensorFlow calls block: this is where messages, and with them the abort signal, get through.
     await setImmediate();
     if (context.signal.aborted) {
-      if (nimg > committed) await commit(training, { nimg, tick, adaptation }, { pending, complete: false });
-      return nimg;
+      const position = { nimg, tick, adaptation, skips };
+      if (nimg > committed) await commit(training, position, { pending, complete: false, shown: null });
+      return { nimg, trouble: null };
     }
-    const values = runIteration(iteration, nimg, adaptation?.p ?? 0);
+    const { values, skipped } = runIteration(iteration, nimg, adaptation?.p ?? 0);
     nimg += config.batchSize;
-    checkFinite(values, nimg);
+    skips = countSkips(skips, skipped);
+    const stuck = stuckUpdate(skips);
+    if (stuck !== null)
+      return {
+        nimg,
+        trouble: { nimg, reason: `${stuck} diverged: ${divergedAfter} updates in a row were not finite` },
+      };
     tick = addToTick(tick, values);
-    adaptation &&= adapted(adaptation, values.rt, config);
+    if (values.rt !== undefined) adaptation &&= adapted(adaptation, values.rt, config);
     if (nimg % tickNimg === 0 || nimg >= untilNimg) {
-      const { record, next } = endTick(tick, { nimg, tickNimg });
+      const { record, next } = endTick(tick, { nimg, tickNimg, skipped: skips.inTick });
       tick = next;
+      skips = { ...skips, inTick: {} };
       pending.ticks.push(record);
-      pending.events.push(tickEvent(record));
+      pending.events.push(tickEvent(record, { config, tickNimg, rollBacks }));
     }
     await context.emit({ type: 'progress', phase: 'train', done: nimg, total: untilNimg });
     if (snapshots.has(nimg) || nimg >= untilNimg) {
-      await commit(training, { nimg, tick, adaptation }, { pending, complete: true });
+      const collapse = await commitWhole();
+      if (collapse !== null) return { nimg, trouble: { nimg, reason: collapse } };
       committed = nimg;
     }
   }
-  return nimg;
+  return { nimg, trouble: null };
 }
 
 /** Builds the networks, steps and streams of a training; `dispose` frees all of it. */
@@ -157,7 +189,7 @@ function createTraining(
   context: EngineContext,
   images: readonly RawImage[],
 ): Training & { readonly dispose: () => void } {
-  const { config, image, seed } = task;
+  const { config, image, seed, rollBacks = 0 } = task;
   const { settings } = context;
   const shape = networkShapeOf(config, image);
   const stream = `generator/${task.side}`;
@@ -171,14 +203,18 @@ function createTraining(
     settings,
     batchSize: steps.mainImages,
   });
-  const reals = createRealBatches({ images, seed, stream, mirror: config.mirrorAugment });
+  // A training that went back is not to fail in the same way again.
+  const draws = rollBacks === 0 ? stream : `${stream}/roll-back-${rollBacks}`;
+  const reals = createRealBatches({ images, seed, stream: draws, mirror: config.mirrorAugment });
   return {
     task,
     context,
     state,
     sampler,
-    iteration: { steps, reals, config, shape, seed, stream },
+    iteration: { steps, reals, config, shape, seed, stream: draws },
     hash: trainingHash(task),
+    stream,
+    realDiversity: 1 - (meanSimilarity(images) ?? 1),
     tickNimg: tickNimgOf(config, image.resolution),
     snapshots: new Set(snapshotNimgs(config, image.resolution)),
     dispose: () => {
@@ -194,15 +230,14 @@ async function startOf({ state, hash }: Training, task: TrainGeneratorTask): Pro
   const { config, checkpointFile, startFile } = task;
   if (checkpointFile !== null) return await loadCheckpoint(checkpointFile, { state, hash });
   if (startFile !== null) await takeStartWeights(startFile, state, config.freezeD ?? 0);
-  return { nimg: 0, tick: emptyTick, adaptation: firstAdaptation(config) };
+  return { nimg: 0, tick: emptyTick, adaptation: firstAdaptation(config), skips: noSkips };
 }
 
 /**
- * Trains one class's generator up to `task.untilNimg` images, or until the context's signal is aborted. Everything drawn
- * is a function of seed, class and image count, so that a resumed training equals an uninterrupted one bit for bit.
+ * Trains one class's generator up to `task.untilNimg` images, until the context's signal is aborted, or until the training
+ * diverges or collapses (`trouble`). Everything drawn is a function of seed, class, number of roll-backs and image count, so that a resumed training equals an uninterrupted one bit for bit.
  * @throws DatasetError when the shards hold no usable image
  * @throws WeightsError when the checkpoint belongs to another training, or the weights to start from to other networks
- * @throws DivergedError when a loss is no longer finite
  */
 export async function trainGenerator(task: TrainGeneratorTask, context: EngineContext): Promise<TrainGeneratorOutput> {
   const { config, untilNimg } = task;
@@ -217,10 +252,11 @@ export async function trainGenerator(task: TrainGeneratorTask, context: EngineCo
   try {
     const start = await startOf(training, task);
     await context.emit({ type: 'progress', phase: 'trace', done: start.nimg, total: untilNimg });
-    const nimg = await iterate(training, start);
+    const { nimg, trouble } = await iterate(training, start);
+    if (trouble !== null) await context.emit({ type: 'notice', level: 'warn', text: trouble.reason });
     const g = parameterCount(generatorVariables(shape));
     const d = parameterCount(discriminatorVariables(shape));
-    return { nimg, parameters: { g, d }, images: images.length, realsGridFile };
+    return { nimg, parameters: { g, d }, images: images.length, realsGridFile, trouble };
   } finally {
     training.dispose();
   }

@@ -69,6 +69,19 @@ function warnOfGenerator({ study, generators, synthetic }: ReportInputs, side: C
         `The chosen snapshot of ${name} is far from the real images: ${metric.name} ${formatNumber(metric.value)} where two halves of the real ones give ${formatNumber(generator.floor.value)}.`,
       ),
     );
+  const counts = generator.losses.flatMap(({ skipped = {} }) => Object.values(skipped));
+  if (counts.length > 0)
+    warnings.push(
+      caution(
+        `In the training of the generator of ${name}, ${formatCount(counts.reduce((sum, count) => sum + count, 0))} updates were skipped because a loss or gradient was not finite.`,
+      ),
+    );
+  for (const { fromNimg, toNimg, reason } of generator.rollBacks ?? [])
+    warnings.push(
+      caution(
+        `The training of the generator of ${name} went back from ${formatKimg(fromNimg)} to ${formatKimg(toNimg)} and on from there with other random draws: ${withoutStop(reason)}.`,
+      ),
+    );
   if (generator.stopped !== null)
     warnings.push(
       caution(`The training of the generator of ${name} was stopped early: ${withoutStop(generator.stopped)}.`),

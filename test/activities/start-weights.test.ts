@@ -13,6 +13,7 @@ import { loadEngine } from '../../lib/engine/backend.ts';
 import { readTensorShapes } from '../../lib/engine/tensor-header.ts';
 import { ConfigurationError, CorruptObjectError, NotFoundError, WeightsError } from '../../lib/errors.ts';
 import { networkShapeOf } from '../../lib/generator/architecture.ts';
+import { noSkips } from '../../lib/generator/skips.ts';
 import { saveCheckpoint, saveSnapshot } from '../../lib/generator/checkpoint.ts';
 import { createTrainingState, disposeTrainingState } from '../../lib/generator/state.ts';
 import { hashFile, putBlobFile } from '../../lib/storage/blobs.ts';
@@ -41,7 +42,7 @@ beforeAll(async () => {
   const state = createTrainingState({ shape: networkShapeOf(generator, image), config: generator, seed, stream: 's' });
   checkpointFile = join(dir, 'checkpoint.safetensors');
   snapshotFile = join(dir, 'snapshot.safetensors');
-  const position = { nimg: 64, tick: { sums: {}, last: {} }, adaptation: null };
+  const position = { nimg: 64, tick: { sums: {}, last: {} }, adaptation: null, skips: noSkips };
   await saveCheckpoint(checkpointFile, { state, position, hash: 'h' });
   await saveSnapshot(snapshotFile, { state, nimg: 64, hash: 'h' });
   disposeTrainingState(state);

@@ -5,14 +5,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createGpuActivities } from '../../activities/gpu.ts';
-import type { TrainGeneratorSegmentInput } from '../../contract/activities.ts';
-import type { EngineRunner } from '../../contract/engine.ts';
+import type { GeneratorSegmentResult, TrainGeneratorSegmentInput } from '../../contract/activities.ts';
+import type { EngineRunner, TrainGeneratorTask } from '../../contract/engine.ts';
+import { trainingHeadKey } from '../../contract/keys.ts';
 import type { DatasetManifest } from '../../contract/manifests.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
+import { generatorStateSchema } from '../../contract/training-state.ts';
 import { putManifest } from '../../lib/storage/blobs.ts';
 import { createBlobCache } from '../../lib/storage/local-blobs.ts';
 import { createMemoryStore } from '../../lib/storage/memory.ts';
 import type { ObjectStore } from '../../lib/storage/object-store.ts';
+import { readHead } from '../../lib/storage/training-head.ts';
 import { fakeFingerprint } from '../support/fake-activities.ts';
 
 let dir: string;
@@ -40,9 +43,55 @@ const engineThat = (silentMs: number): EngineRunner => ({
     await onEvent({ ...event, snapshot: null, eventsFile: null, ticks: [] });
     const realsGridFile = join(workDir, 'reals.png');
     await writeFile(realsGridFile, 'grid');
-    return { nimg: 64, parameters: { g: 1, d: 1 }, images: 2, realsGridFile } as never; // of trainGenerator
+    return { nimg: 64, parameters: { g: 1, d: 1 }, images: 2, realsGridFile, trouble: null } as never; // of trainGenerator
   },
 });
+
+/** What each run of the engine was given, and an engine that commits at 64 and finds trouble at 96, `times` times. */
+function troubledEngine(times: number): { engine: EngineRunner; runs: TrainGeneratorTask[] } {
+  const runs: TrainGeneratorTask[] = [];
+  const engine: EngineRunner = {
+    run: async (task, input, { workDir, onEvent }) => {
+      if (task === 'describeEngine') return fakeFingerprint as never;
+      const given = input as TrainGeneratorTask; // of trainGenerator
+      runs.push(given);
+      const trouble = runs.length <= times ? { nimg: 96, reason: 'TrainD diverged' } : null;
+      const file = async (name: string): Promise<string> => {
+        await writeFile(join(workDir, name), `${name} ${given.rollBacks}`);
+        return join(workDir, name);
+      };
+      const commit = async (nimg: number): Promise<void> => {
+        const snapshot = { weightsFile: await file(`w${nimg}`), gridFile: await file(`g${nimg}`), msSsim: 0.5 };
+        const [checkpointFile, eventsFile] = [await file(`c${nimg}`), await file(`e${nimg}`)];
+        const skipped = { TrainD: 1 };
+        const tick = { ...noTick, tick: nimg / 64, nimg, skipped };
+        const ticks = nimg === 0 ? [] : [tick];
+        const event = { type: 'generatorCheckpoint', nimg, complete: true, checkpointFile } as const;
+        await onEvent({ ...event, snapshot, eventsFile, ticks });
+      };
+      if (given.checkpointFile === null) await commit(0);
+      if (runs.length === 1) await commit(64);
+      if (trouble === null) await commit(128);
+      const nimg = trouble?.nimg ?? 128;
+      return { nimg, parameters: { g: 1, d: 1 }, images: 2, realsGridFile: await file('reals'), trouble } as never;
+    },
+  };
+  return { engine, runs };
+}
+
+const noTick = {
+  ...{
+    lossG: 0,
+    lossD: 0,
+    scoresReal: 0,
+    scoresFake: 0,
+    r1Penalty: 0,
+    pathLength: 0,
+    plPenalty: 0,
+    rt: 0,
+    augmentP: 0,
+  },
+};
 
 async function segmentInput(store: ObjectStore): Promise<TrainGeneratorSegmentInput> {
   const none = { negative: [], positive: [] };
@@ -57,6 +106,59 @@ async function segmentInput(store: ObjectStore): Promise<TrainGeneratorSegmentIn
 }
 
 describe('a training segment', () => {
+  /** Runs the activity on one store as often as asked; each call may say how often a person let it go on. */
+  const runTroubled = async (times: number, calls: readonly { resumes?: number; untilNimg?: number }[]) => {
+    const store = createMemoryStore();
+    const cache = createBlobCache({ dir: join(dir, 'blobs'), maxBytes: 1e6 });
+    const { engine, runs } = troubledEngine(times);
+    const gpu = createGpuActivities({ store, cache, workDir: dir, engine });
+    const input = await segmentInput(store);
+    const results: GeneratorSegmentResult[] = [];
+    for (const call of calls)
+      results.push(
+        await new MockActivityEnvironment({ attempt: 1 }).run(
+          (given: TrainGeneratorSegmentInput) => gpu.trainGeneratorSegment(given),
+          { ...input, untilNimg: 128, ...call },
+        ),
+      );
+    const head = await readHead(store, trainingHeadKey('s1', 'generator/benign'));
+    return { results, runs, state: generatorStateSchema.parse(head?.state) };
+  };
+
+  it('in trouble rolls back and goes on with other draws, and tells what happened', async () => {
+    const { results, runs, state } = await runTroubled(2, [{}]);
+    expect(runs.map(({ rollBacks }) => rollBacks)).toEqual([0, 1, 2]);
+    // First to 64, then, as that did not help, to 0.
+    expect(state.rollBacks?.map(({ fromNimg, toNimg }) => [fromNimg, toNimg])).toEqual([
+      [96, 64],
+      [96, 0],
+    ]);
+    expect(runs.map(({ mostDiverse }) => mostDiverse)).toEqual([0, 0.5, 0]);
+    expect(state).toMatchObject({ nimg: 128, snapshots: [{ nimg: 0 }, { nimg: 128, msSsim: 0.5 }] });
+    expect(state.events).toHaveLength(2);
+    expect(results[0]).toMatchObject({ nimg: 128, interrupted: false });
+    expect(results[0]).not.toHaveProperty('trouble');
+    expect(results[0]!.notes).toHaveLength(1 + 2);
+  });
+
+  it('waits for a decision after two roll-backs, without training in vain, and goes on with one', async () => {
+    const { results, runs, state } = await runTroubled(3, [{}, {}, { resumes: 1 }]);
+    expect(results.map(({ nimg, trouble }) => [nimg, trouble])).toEqual([
+      [0, 'TrainD diverged'],
+      [0, 'TrainD diverged'],
+      [128, undefined],
+    ]);
+    expect(runs).toHaveLength(4);
+    expect(state.rollBacks).toHaveLength(3);
+    expect(state).not.toHaveProperty('trouble');
+  });
+
+  it('that a person stopped at its last good checkpoint ends there', async () => {
+    const { results } = await runTroubled(3, [{}, { untilNimg: 0 }]);
+    expect(results[1]).toMatchObject({ nimg: 0, interrupted: false });
+    expect(results[1]).not.toHaveProperty('trouble');
+  });
+
   it('beats from a timer while the engine is silent: a long trace is no dead worker', async () => {
     const store = createMemoryStore();
     const cache = createBlobCache({ dir: join(dir, 'blobs'), maxBytes: 1e6 });

@@ -86,7 +86,14 @@ describe('at 256 px', () => {
         totalKimg: 0.004,
         snapshotTicks: 1,
       },
-      ...{ image: defaults.image, seed: 1, side: 'positive' as const, untilNimg: 4, checkpointFile: null, startFile: null },
+      ...{
+        image: defaults.image,
+        seed: 1,
+        side: 'positive' as const,
+        untilNimg: 4,
+        checkpointFile: null,
+        startFile: null,
+      },
       shards: shardsOf('positive'),
     };
     const { parameters, nimg } = await trainGenerator(task, contextInto(events));

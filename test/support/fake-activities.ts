@@ -35,6 +35,8 @@ export interface FakeWorld {
   /** Set to keep a cpu worker from answering, as if there were none. */
   holdDescribe: Promise<void> | null;
   idleQueues: string[];
+  /** The first generator diverges on its way to this image count until a person let it go on. */
+  divergesBefore: number | null;
   degenerate: string | null;
   /** Precision and execution of the last prediction. */
   predictedWith: string;
@@ -206,8 +208,14 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
   };
   const gpu: GpuActivities = {
     describeEngine: () => Promise.resolve(fakeFingerprint),
-    trainGeneratorSegment: async ({ side, untilNimg }) => {
+    trainGeneratorSegment: async ({ side, untilNimg, resumes = 0 }) => {
       const before = progress.get(side) ?? 0;
+      const diverges = side === 'negative' && resumes === 0 && untilNimg === world.divergesBefore;
+      if (diverges && before < untilNimg) {
+        const snapshots = snapshotsUntil(before).map(({ nimg, weights }) => ({ nimg, weights }));
+        const [trouble, notes] = ['TrainD diverged', ['went back twice']];
+        return { nimg: before, snapshots, interrupted: false, notes, trouble };
+      }
       if (world.holdTraining) {
         const wasInterrupted = await Promise.race([
           world.holdTraining.then(() => false),
@@ -270,6 +278,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     holdTraining: null,
     holdDescribe: null,
     idleQueues: [],
+    divergesBefore: null,
     degenerate: null,
     predictedWith: '',
     generatedSeeds: [],

@@ -139,6 +139,53 @@ describe('study workflow', () => {
     expect(world.fakes.calls.filter((name) => name === 'trainGeneratorSegment')).toHaveLength(1 + 4);
   });
 
+  describe('a training that diverged again and again', () => {
+    const awaitsApproval = async (workflowId: string): Promise<boolean | undefined> => {
+      const { typedSearchAttributes } = await world.client.workflow.getHandle(workflowId).describe();
+      return typedSearchAttributes.get({ name: 'AwaitingApproval', type: 'BOOL' });
+    };
+    const startDiverging = async () => {
+      world.fakes.divergesBefore = 128;
+      const handle = await start();
+      const id = `${handle.workflowId}/generator/benign`;
+      const asked = expect.stringContaining(`resumeTraining or stopTraining of ${id}: TrainD diverged`) as string;
+      await expect.poll(() => progressOf(handle), { timeout: 30_000 }).toMatchObject({ awaiting: asked });
+      return { handle, id, child: world.client.workflow.getHandle(id) };
+    };
+
+    it('waits for a person, says so everywhere, and goes on when it may', async () => {
+      const { handle, id, child } = await startDiverging();
+      const step = (await progressOf(handle)).steps.find((other) => other.step === 'generator/benign');
+      expect(step).toMatchObject({ state: 'paused', done: 0.064 });
+      expect(step?.detail).toContain('went back twice');
+      for (const workflowId of [handle.workflowId, id])
+        await expect.poll(() => awaitsApproval(workflowId), { timeout: 30_000 }).toBe(true);
+      await expect(handle.executeUpdate('resume')).rejects.toThrow();
+      await expect(child.executeUpdate('resumeTraining', { args: [{ reason: '' }] })).rejects.toThrow();
+      const answer = await child.executeUpdate('resumeTraining', { args: [{ reason: 'once more' }] });
+      expect(answer).toEqual({ resumesAtNimg: 64 });
+      await handle.result();
+      await expect(child.executeUpdate('resumeTraining', { args: [{ reason: 'again' }] })).rejects.toThrow();
+      expect(world.fakes.decisions).toEqual([
+        { type: 'resumeTraining', side: 'negative', number: 1, reason: 'once more' },
+      ]);
+      // 64, in vain to 128, 128, 192, 256; and the other class.
+      expect(world.fakes.calls.filter((name) => name === 'trainGeneratorSegment')).toHaveLength(5 + 4);
+      expect(world.fakes.calls.filter((name) => name === 'measureSnapshot')).toHaveLength(2 * (1 + 5));
+      expect((await progressOf(handle)).awaiting).toBeNull();
+      expect(await awaitsApproval(handle.workflowId)).toBe(false);
+    });
+
+    it('ends at its last good checkpoint when a person stops it', async () => {
+      const { handle, child } = await startDiverging();
+      const answer = await child.executeUpdate('stopTraining', { args: [{ reason: 'enough' }] });
+      expect(answer).toEqual({ stopsAtNimg: 64 });
+      await handle.result();
+      expect(world.fakes.decisions).toMatchObject([{ type: 'stopTraining', atNimg: 64 }]);
+      expect(world.fakes.calls.filter((name) => name === 'trainGeneratorSegment')).toHaveLength(2 + 4);
+    });
+  });
+
   it('names an idle queue in progress while it waits for a worker', async () => {
     let release = (): void => undefined;
     world.fakes.holdDescribe = new Promise((resolve) => (release = resolve));

@@ -37,6 +37,41 @@ function runOnce(
 
 const scalar = { x: { shape: [], dtype: 'float32' as const } };
 
+describe('a step with a guard', () => {
+  it.each(['function', 'graph', 'eager'] as const)(
+    'with execution %s changes nothing while its guard is not finite',
+    (execution) => {
+      const [a, b] = ['a', 'b'].map((name) => createVariable(`guarded/${name}`, [1], Float32Array.of(1)));
+      const step = compileStep({
+        ...{
+          name: 'guarded',
+          settings: { precision: 'fp32', execution },
+          variables: [a!, b!],
+          inputs: scalar,
+          guard: 'sum',
+        },
+        step: ({ x }) => {
+          a!.assign(tf.add(a!, x!));
+          b!.assign(tf.mul(b!, 2));
+          return { sum: tf.add(tf.sum(a!), x!) };
+        },
+      });
+      const run = (value: number): number[] => {
+        tf.dispose(step.run({ x: tf.scalar(value) }));
+        return [...a!.dataSync(), ...b!.dataSync()];
+      };
+      expect(run(2)).toEqual([3, 2]);
+      const { numTensors } = tf.memory();
+      expect(run(Number.NaN)).toEqual([3, 2]);
+      expect(run(Infinity)).toEqual([3, 2]);
+      expect(tf.memory().numTensors).toBe(numTensors + 2); // the two inputs above
+      expect(run(1)).toEqual([4, 4]);
+      step.dispose();
+      tf.dispose([a!, b!]);
+    },
+  );
+});
+
 describe.each(['function', 'graph'] as const)('a step recorded as %s', (execution) => {
   const settings = { precision: 'fp32', execution } as const;
 

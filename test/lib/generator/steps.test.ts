@@ -170,6 +170,37 @@ describe.each([
   });
 });
 
+describe.each([4, 8])('an update that is not finite, in passes of %i images', (microBatchSize) => {
+  const main = (): Round[] => roundsOf(microBatchSize, 8 / microBatchSize);
+  /** One real of the last pass is NaN. */
+  const spoiled = (): Round[] => {
+    const rounds = main();
+    rounds.at(-1)!.reals.fill(Number.NaN, 0, 64);
+    return rounds;
+  };
+  const trained = (): Map<string, Float32Array> =>
+    new Map([...state.d.values(), ...state.adamD.state].map((v) => [v.name, copyOf(v)] as const));
+
+  it('is skipped as a whole and says so, and the next one is as if it had never been', () => {
+    const steps = stepsOf({ microBatchSize });
+    for (const phase of ['dMain', 'dR1'] as const) {
+      steps[phase](main());
+      const before = trained();
+      for (const metric of Object.values(steps[phase](spoiled()))) expect(metric).toBeNaN();
+      expect(trained()).toEqual(before);
+    }
+    steps.dMain(main());
+    const after = trained();
+    open.pop()?.dispose();
+    disposeTrainingState(state);
+    state = createTrainingState({ shape, config, seed: 1, stream: 'steps' });
+    const calm = stepsOf({ microBatchSize });
+    for (const phase of ['dMain', 'dR1', 'dMain'] as const) calm[phase](main());
+    for (const [name, values] of trained()) expect(distance(after.get(name)!, values), name).toBeLessThan(1e-6);
+    expect(value(state.adamD.state[0]!)).toBe(3);
+  });
+});
+
 describe('moving averages', () => {
   it('wAvg moves on every evaluation of G by 1 - 0.995^(images / 4), whatever the cut (stylegan2.md 3.4)', () => {
     const { g } = state;

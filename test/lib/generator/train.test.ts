@@ -159,6 +159,74 @@ describe('trainGenerator', () => {
     expect(ticks.at(-1)!.augmentP).toBeGreaterThan(0.1);
   });
 
+  /** R1 weighted beyond what float32 holds: every R1 update is refused, all others are made. */
+  const broken = { r1Gamma: 3e38, dRegInterval: 1 } as const;
+
+  it('stops where an update was not finite 16 times in a row, and commits nothing of it', async () => {
+    const { context, checkpoints } = await recordInto(join(dir, 'diverged'), settings);
+    const config = { ...smallConfig, ...broken };
+    const output = await trainGenerator(task({ config }), context);
+    expect(output).toMatchObject({
+      nimg: 128,
+      trouble: { nimg: 128, reason: expect.stringContaining('RegD') as string },
+    });
+    expect(checkpoints.map((event) => 'nimg' in event && event.nimg)).toEqual([0, 64]);
+    const ticks = checkpoints.flatMap((event) => ('ticks' in event ? event.ticks : []));
+    expect(ticks.map(({ skipped }) => skipped)).toEqual([{ RegD: 4 }, { RegD: 4 }]);
+    for (const { r1Penalty, lossD } of ticks) expect([r1Penalty, Number.isFinite(lossD)]).toEqual([0, true]);
+  });
+
+  it('counts skipped updates across a stop in mid-tick: the same bytes, stopped at the same image', async () => {
+    const run = async (name: string, stopAt: number) => {
+      let outcome = null;
+      let checkpointFile: string | null = null;
+      const counts: unknown[] = [];
+      for (const stop of [stopAt, Infinity]) {
+        const take = async (event: EngineEvent): Promise<void> => {
+          if (event.type !== 'generatorCheckpoint') return;
+          checkpointFile = event.checkpointFile;
+          counts.push(...event.ticks.map(({ skipped }) => skipped));
+          await Promise.resolve();
+        };
+        const { context } = await recordInto(join(dir, `${name}-${stop}`), settings, {
+          stopWhen: ({ phase, done }) => phase === 'train' && done >= stop,
+          take,
+        });
+        outcome = await trainGenerator(task({ config: { ...smallConfig, ...broken }, checkpointFile }), context);
+        if (outcome.trouble !== null) break;
+      }
+      return { trouble: outcome?.trouble, counts, last: await bytesOf(checkpointFile ?? '') };
+    };
+    expect(await run('skips-cut', 48)).toEqual(await run('skips-whole', Infinity));
+  });
+
+  it('goes on from a checkpoint with other draws after a roll-back, the same ones each time', async () => {
+    const { context, checkpoints } = await recordInto(join(dir, 'before'), settings);
+    await trainGenerator(task({ untilNimg: 64 }), context);
+    const checkpointFile = checkpoints.at(-1)?.checkpointFile ?? '';
+    const from = async (name: string, rollBacks: number): Promise<string> => {
+      const after = await recordInto(join(dir, name), settings);
+      await trainGenerator(task({ checkpointFile, untilNimg: 128, rollBacks }), after.context);
+      return await bytesOf(after.checkpoints.at(-1)?.checkpointFile ?? '');
+    };
+    const first = await from('back-1', 1);
+    expect(await from('back-1-again', 1)).toBe(first);
+    expect(await from('back-2', 2)).not.toBe(first);
+    expect(await from('back-0', 0)).not.toBe(first);
+  });
+
+  it('takes fakes that were diverse once and are one image now for a collapse', async () => {
+    const { context, checkpoints } = await recordInto(join(dir, 'collapsed'), settings);
+    // Fakes as diverse as these will never be: what they are, whatever that is, is a collapse beside it.
+    const { trouble } = await trainGenerator(task({ mostDiverse: 100 }), context);
+    expect(trouble).toMatchObject({ nimg: 64, reason: expect.stringContaining('MS-SSIM') as string });
+    expect(checkpoints.map((event) => 'nimg' in event && event.nimg)).toEqual([]);
+    const snapshot = await recordInto(join(dir, 'diverse'), settings);
+    await trainGenerator(task({ untilNimg: 64 }), snapshot.context);
+    for (const event of snapshot.checkpoints)
+      expect(event).toMatchObject({ snapshot: { msSsim: expect.any(Number) as number } });
+  });
+
   it('says of a checkpoint in mid-tick that it only resumes', async () => {
     const { context, checkpoints } = await recordInto(join(dir, 'mid'), settings, {
       stopWhen: ({ done }) => done >= 40,
