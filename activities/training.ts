@@ -31,6 +31,7 @@ import { maxWeightFileBytes, planNetwork } from '../lib/classifier/shape-layers.
 import { describeTraining, mayRollBack, mostDiverse, rolledBack } from '../lib/generator/roll-back.ts';
 import { getManifest, putBlobFile } from '../lib/storage/blobs.ts';
 import { activityLabels, shutdownFailure, stoppedByWorkflow, withWorkDir } from './activity-support.ts';
+import { exchangeFeatures } from './feature-files.ts';
 import { fetchShards, type LocalDeps } from './local-inputs.ts';
 import { fetchPretrained } from './pretrained.ts';
 import { fetchStart } from './start-weights.ts';
@@ -204,6 +205,7 @@ export async function trainClassifierSegment(
         untilEpoch,
       };
       const onEvent = async (event: EngineEvent): Promise<void> => {
+        if (event.type === 'featureFile') await exchangeFeatures(deps.store, study, event);
         if (event.type !== 'classifierCheckpoint') return;
         const { epoch, complete, weightsEpoch, history, finished } = event;
         await training.commit(event, { at: epoch, best: null, snapshot: null }, async (common) => ({

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { benchClassifierPredict } from './classifier-predict.ts';
 import { benchClassifierStep } from './classifier-step.ts';
+import { benchFeatureCache } from './feature-cache.ts';
 import { benchGenerate } from './generate.ts';
 import { benchGeneratorPhase } from './generator-phase.ts';
 import { benchGeneratorStep } from './generator-step.ts';
@@ -88,6 +89,19 @@ classifierBenchmark('classifier-step')
 classifierBenchmark('classifier-predict')
   .description('probabilities of one batch, as the filter and the evaluation ask for them')
   .action(benchClassifierPredict);
+
+measurement('feature-cache')
+  .requiredOption('--images <dir>', 'with a folder of images per class')
+  .option('--negative <folder>', 'class', 'benign')
+  .option('--positive <folder>', 'class', 'malignant')
+  .option('--size <px>', 'side of the input', whole, 96)
+  .option('--batch <n>', 'images per step', whole, 16)
+  .option('--width <share>', 'of the published filter counts', share, 0.25)
+  .option('--blocks <counts>', 'repeats of block35, block17 and block8', repeatsOfBlocks, [2, 2, 2])
+  .option('--epochs <n>', 'of the head', whole, 6)
+  .option('--views <n>', 'cached per image', whole, 2)
+  .description('epochs that train the head alone, from fresh images and from cached features')
+  .action(benchFeatureCache);
 
 try {
   await program.parseAsync();

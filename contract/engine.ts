@@ -119,6 +119,18 @@ export interface ClassifierCheckpointEvent {
   readonly finished: boolean;
 }
 
+/**
+ * Features of some images, for or from the store. `wanted`: the caller puts the stored file in place where there is one.
+ * `written`: it was computed.
+ */
+export interface FeatureFileEvent {
+  readonly type: 'featureFile';
+  readonly stage: 'wanted' | 'written';
+  /** Hash of all that the features depend on. */
+  readonly key: string;
+  readonly file: string;
+}
+
 export interface ClassifierModel {
   readonly config: ClassifierConfig;
   readonly inputSize: number;
@@ -296,7 +308,8 @@ export interface EngineNotice {
   readonly text: string;
 }
 
-export type EngineEvent = EngineProgress | EngineNotice | GeneratorCheckpointEvent | ClassifierCheckpointEvent;
+export type EngineEvent =
+  EngineProgress | EngineNotice | GeneratorCheckpointEvent | ClassifierCheckpointEvent | FeatureFileEvent;
 
 /** What a training or long task is given besides its input. */
 export interface EngineContext {

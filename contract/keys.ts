@@ -38,6 +38,13 @@ export const toolKey = (
   file: string,
 ): string => `${toolsPrefix(studyId)}${tool}/${request}/${file}`;
 
+/**
+ * Pointer to the features of some images; `key` is a hash of all that they depend on. Of every study, or with `reuse: false` of
+ * this one alone.
+ */
+export const featuresKey = (key: string, studyId: string | null): string =>
+  `${studyId === null ? '' : `studies/${studyId}/`}features/${key}.json`;
+
 /** Finished steps of all studies, found by another study that would compute the same. */
 export const resultKey = (key: string): string => `results/${key}.json`;
 export const releasedModelsKey = (name: string): string => `models/${name}/head.json`;

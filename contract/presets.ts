@@ -46,6 +46,7 @@ export const defaults: Omit<Study, 'studyId' | 'dataset' | 'classes'> = {
     calibration: 'temperature',
     weights: null,
     allowRandomTrunk: false,
+    featureCache: null,
   },
   generator: {
     config: 'e',

@@ -52,7 +52,7 @@ const splitSchema = z.strictObject({
   test: z.number().min(0.01).max(0.8).describe('share of images. Default: 0.2'),
 });
 
-const classifierSchema = z.strictObject({
+const classifierFields = z.strictObject({
   inputSize: z.int().min(75).max(1024).nullable().describe('px; null means max(96, resolution). Default: null'),
   width: z.number().gt(0).max(1).describe('multiplier on every filter count; 1 is the published network. Default: 1'),
   blocks: z
@@ -126,7 +126,37 @@ const classifierSchema = z.strictObject({
     .nullable()
     .describe('object key of pretrained weights (echoforge import-weights); null trains from scratch. Default: null'),
   allowRandomTrunk: z.boolean().describe('permit freezing without pretrained weights. Default: false'),
+  featureCache: z
+    .int()
+    .min(1)
+    .max(64)
+    .nullable()
+    .describe(
+      'fixed views of each training image that `headEpochs` see, whose features are computed once and kept in the store: the image, its mirror image where `mirror`, then both by turns with the other random changes; null computes fresh views in every epoch. Default: null',
+    ),
 });
+
+type ClassifierFields = z.output<typeof classifierFields>;
+
+/** A resolved classifier without the cache has no field of it: its artefacts are those from before there was one. */
+const classifierSchema = classifierFields
+  .superRefine(({ featureCache, weights, headEpochs, mirror, ...fields }, ctx) => {
+    if (featureCache === null) return;
+    const refuse = (message: string): void => {
+      ctx.addIssue({ code: 'custom', path: ['featureCache'], message });
+    };
+    if (weights === null || headEpochs === 0)
+      refuse(
+        'features stay the same only while the whole trunk is frozen: expected `weights` and `headEpochs` above 0, or no featureCache',
+      );
+    const { shift, zoom, brightness, contrast } = fields;
+    const different = shift + zoom + brightness + contrast > 0 ? Infinity : mirror ? 2 : 1;
+    if (featureCache > different)
+      refuse(`expected at most ${different}, found ${featureCache}: without other augmentation no more views differ`);
+  })
+  .transform(({ featureCache, ...rest }): Omit<ClassifierFields, 'featureCache'> & Partial<ClassifierFields> =>
+    featureCache === null ? rest : { ...rest, featureCache },
+  );
 
 /** Refuses the configurations of the paper that grow progressively by name. */
 const refuseConfig = (input: unknown): string =>

@@ -55,6 +55,29 @@ export function drawAlteration(
   return { mirror, zoom, right, down, contrast, brightness };
 }
 
+const unaltered: Alteration = { mirror: false, zoom: 1, right: 0, down: 0, contrast: 1, brightness: 0 };
+
+/**
+ * One of a few views of an image that stay the same in every epoch: 0 is the image itself, 1 its mirror image where
+ * mirroring is on; of the others, odd ones are mirrored and each has random changes of its own.
+ */
+export function fixedAlteration(
+  augmentation: Augmentation,
+  options: {
+    readonly seed: number;
+    readonly stream: string;
+    readonly view: number;
+    readonly image: number;
+    readonly side: number;
+  },
+): Alteration {
+  const { seed, stream, view, image, side } = options;
+  const mirror = augmentation.mirror && view % 2 === 1;
+  if (view === 0 || (view === 1 && mirror)) return { ...unaltered, mirror };
+  const own = { seed, stream: `${stream}/view/${view}`, epoch: 0, position: image, side };
+  return { ...drawAlteration(augmentation, own), mirror };
+}
+
 /** Where the pixels of one axis come from: between `low` and `low + 1` or on the edge, `share` of the way. */
 interface Axis {
   readonly low: Int32Array;

@@ -25,6 +25,17 @@ export function imageTensor(
   return tf.tensor4d(target, [batchSize, inputSize, inputSize, channels]);
 }
 
+/** Rows of features written by `write(slot, target, offset)` into a fresh tensor [batchSize, F]. */
+export function featureTensor(
+  { features, batchSize }: { readonly features: number; readonly batchSize: number },
+  count: number,
+  write: (slot: number, target: Float32Array, offset: number) => void,
+): tf.Tensor2D {
+  const target = new Float32Array(batchSize * features);
+  for (let slot = 0; slot < count; slot++) write(slot, target, slot * features);
+  return tf.tensor2d(target, [batchSize, features]);
+}
+
 /** Runs the predict step on one batch of at most `batchSize` images, each inputSize * inputSize * channels bytes. */
 export function forwardBatch(
   step: CompiledStep,
@@ -34,13 +45,22 @@ export function forwardBatch(
   const input = imageTensor(options, images.length, (slot, target, offset) => {
     target.set(images[slot] ?? [], offset);
   });
-  const outputs = step.run({ images: input });
+  return runForward(step, { images: input }, images.length);
+}
+
+/** Runs a predict step and disposes its inputs; only the first `count` rows are kept. */
+export function runForward(
+  step: CompiledStep,
+  inputs: Readonly<Record<string, tf.Tensor>>,
+  count: number,
+): ForwardResult {
+  const outputs = step.run(inputs);
   const rows = (tensor: tf.Tensor | undefined): Float32Array => {
     if (tensor === undefined) throw new RangeError('the predict step returned no features or logits');
-    return Float32Array.from(tensor.dataSync()).subarray(0, images.length * (tensor.shape[1] ?? 0));
+    return Float32Array.from(tensor.dataSync()).subarray(0, count * (tensor.shape[1] ?? 0));
   };
   const result = { features: rows(outputs.features), logits: rows(outputs.logits) };
-  tf.dispose([input, outputs]);
+  tf.dispose([inputs, outputs]);
   return result;
 }
 

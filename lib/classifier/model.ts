@@ -24,9 +24,10 @@ export interface Model {
   readonly variables: ReadonlyMap<string, tf.Variable>;
   /** images [N, S, S, channels], 0..255 -> features [N, F] and logits [N, 2]; both belong to the caller's tidy. */
   forward(images: tf.Tensor4D, mode: Mode): { readonly features: tf.Tensor2D; readonly logits: tf.Tensor2D };
-  /** The two halves of `forward`: images -> maps of `conv_7b_ac` [N, h, w, F], maps -> features and logits. */
+  /** The parts of `forward`: images -> maps of `conv_7b_ac` [N, h, w, F], maps -> features and logits, features -> logits. */
   maps(images: tf.Tensor4D, mode: Mode): tf.Tensor4D;
   tail(maps: tf.Tensor4D, mode: Mode): { readonly features: tf.Tensor2D; readonly logits: tf.Tensor2D };
+  head(features: tf.Tensor2D, mode: Mode): tf.Tensor2D;
   dispose(): void;
 }
 
@@ -69,11 +70,12 @@ export function createModel(options: ModelOptions, values: (spec: VariableSpec) 
     variables.set(spec.name, createVariable(`${options.name}/${spec.name}`, spec.shape, values(spec), !spec.statistic));
   const maps: Model['maps'] = (images, mode) =>
     convolutions(tensorLayers(variables, mode), architecture, scaleImages(images, options)) as tf.Tensor4D; // before pooling
+  // Pooled over pixels: two dimensions from here.
+  const logitsOf: Model['head'] = (features, mode) =>
+    head(tensorLayers(variables, mode), architecture, features) as tf.Tensor2D;
   const tail: Model['tail'] = (activations, mode) => {
-    const layers = tensorLayers(variables, mode);
-    const features = layers.globalAveragePool(activations);
-    // Pooled over pixels: two dimensions from here.
-    return { features: features as tf.Tensor2D, logits: head(layers, architecture, features) as tf.Tensor2D };
+    const features = tensorLayers(variables, mode).globalAveragePool(activations) as tf.Tensor2D;
+    return { features, logits: logitsOf(features, mode) };
   };
   return {
     options,
@@ -81,6 +83,7 @@ export function createModel(options: ModelOptions, values: (spec: VariableSpec) 
     variables,
     maps,
     tail,
+    head: logitsOf,
     forward: (images, mode) => tail(maps(images, mode), mode),
     dispose() {
       for (const variable of variables.values()) variable.dispose();

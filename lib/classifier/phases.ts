@@ -22,6 +22,8 @@ export interface TrainingPhase {
   /** Field of the study file that says so. */
   readonly rateField: 'learningRate' | 'fineTuneLearningRate';
   readonly earlyStoppingPatience: number;
+  /** Views per training image whose cached features it trains on; null where it sees fresh images. */
+  readonly cachedViews: number | null;
 }
 
 /** The phases in order; the last one is open-ended. */
@@ -30,12 +32,16 @@ export function planPhases(config: ClassifierConfig): readonly TrainingPhase[] {
   const first = { fromEpoch: 0, learningRate, rateField: 'learningRate' } as const;
   if (config.weights === null || config.headEpochs === 0) {
     const { freeze, bn } = config;
-    return [{ ...first, name: 'whole', freeze, bn, batchNorm: batchNormOf(config), earlyStoppingPatience }];
+    const batchNorm = batchNormOf(config);
+    return [{ ...first, name: 'whole', freeze, bn, batchNorm, earlyStoppingPatience, cachedViews: null }];
   }
   const frozen = { bn: 'frozen', batchNorm: { kind: 'moving' } } as const;
   return [
     // Early stopping would end the training before its trunk was ever trained.
-    { ...first, ...frozen, name: 'head', freeze: 'trunk', earlyStoppingPatience: 0 },
+    {
+      ...{ ...first, ...frozen, name: 'head', freeze: 'trunk', earlyStoppingPatience: 0 },
+      cachedViews: config.featureCache ?? null,
+    },
     {
       ...frozen,
       name: 'fineTune',
@@ -44,6 +50,7 @@ export function planPhases(config: ClassifierConfig): readonly TrainingPhase[] {
       learningRate: config.fineTuneLearningRate,
       rateField: 'fineTuneLearningRate',
       earlyStoppingPatience,
+      cachedViews: null,
     },
   ];
 }

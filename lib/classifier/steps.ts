@@ -4,16 +4,24 @@ import type { Adam } from '../engine/adam.ts';
 import { compileStep, type CompiledStep } from '../engine/compile.ts';
 import { tf } from '../engine/tf.ts';
 import type { Model } from './model.ts';
-import { inferenceMode, type BatchNormMode } from './tensor-layers.ts';
+import { inferenceMode, type BatchNormMode, type Mode } from './tensor-layers.ts';
 
-/** The two compiled steps of a classifier: one optimiser step, and one forward pass in inference mode. */
+/** The compiled steps of a classifier: one optimiser step, and one forward pass in inference mode; each from images or from features. */
 
-const imageShape = ({ options }: Model, batchSize: number): number[] => [
-  batchSize,
-  options.inputSize,
-  options.inputSize,
-  options.channels,
-];
+/** What a step is given: images [N, S, S, channels] 0..255, or what the trunk makes of them, features [N, F]. */
+export type StepInput = 'images' | 'features';
+
+function inputShape({ options, plan }: Model, from: StepInput, batchSize: number): number[] {
+  const { inputSize, channels } = options;
+  return from === 'features' ? [batchSize, plan.features] : [batchSize, inputSize, inputSize, channels];
+}
+
+/** Through the whole network, or its head alone. */
+function forwardFrom(model: Model, from: StepInput, input: tf.Tensor, mode: Mode): ReturnType<Model['forward']> {
+  if (from === 'images') return model.forward(input as tf.Tensor4D, mode); // declared with inputShape
+  const features = input as tf.Tensor2D; // as above
+  return { features: tf.clone(features), logits: model.head(features, mode) };
+}
 
 /** Cross-entropy of softmax(logits) against `targets` [N, 2], each image times its weight [N], mean over N. */
 function weightedCrossEntropy(logits: tf.Tensor2D, targets: tf.Tensor, weights: tf.Tensor): tf.Scalar {
@@ -22,36 +30,36 @@ function weightedCrossEntropy(logits: tf.Tensor2D, targets: tf.Tensor, weights: 
 }
 
 /**
- * Inputs: images [N, S, S, channels] 0..255, targets [N, 2], weights [N], learningRate [], seed [2]. Output: loss [].
+ * Inputs: what `from` names, targets [N, 2], weights [N], learningRate [], seed [2]. Output: loss [].
  * Only the variables in `trained` get a gradient; the others' is never computed.
  */
 export function compileTrainStep(options: {
   readonly model: Model;
+  readonly from: StepInput;
   readonly adam: Adam;
   readonly trained: readonly tf.Variable[];
   readonly batchNorm: BatchNormMode;
   readonly config: Pick<ClassifierConfig, 'batchSize' | 'dropout'>;
   readonly settings: EngineSettings;
 }): CompiledStep {
-  const { model, adam, trained, batchNorm, config, settings } = options;
+  const { model, from, adam, trained, batchNorm, config, settings } = options;
   const { batchSize } = config;
   return compileStep({
     name: 'classifierTrain',
     settings,
     variables: [...model.variables.values(), ...adam.state],
     inputs: {
-      images: { shape: imageShape(model, batchSize), dtype: 'float32' },
+      [from]: { shape: inputShape(model, from, batchSize), dtype: 'float32' },
       targets: { shape: [batchSize, 2], dtype: 'float32' },
       weights: { shape: [batchSize], dtype: 'float32' },
       learningRate: { shape: [], dtype: 'float32' },
       seed: { shape: [2], dtype: 'int32' },
     },
     step(inputs) {
-      const { images, targets, weights, learningRate, seed } = inputs as Record<keyof typeof inputs, tf.Tensor> &
-        TrainInputs; // as declared above
+      const { targets, weights, learningRate, seed, ...input } = inputs as Record<string, tf.Tensor> & TrainInputs; // as declared above
       const dropout = { rate: config.dropout, seed };
       const { value, grads } = tf.variableGrads(() => {
-        const { logits } = model.forward(images, { batchNorm, dropout });
+        const { logits } = forwardFrom(model, from, input[from] as tf.Tensor, { batchNorm, dropout });
         return weightedCrossEntropy(logits, targets, weights);
       }, [...trained]);
       adam.apply(grads, { learningRate });
@@ -61,25 +69,25 @@ export function compileTrainStep(options: {
 }
 
 interface TrainInputs {
-  readonly images: tf.Tensor4D;
   readonly targets: tf.Tensor2D;
   readonly weights: tf.Tensor1D;
   readonly learningRate: tf.Scalar;
   readonly seed: tf.Tensor1D;
 }
 
-/** Input: images [N, S, S, channels] 0..255. Outputs: features [N, F], logits [N, 2]. */
+/** Input: what `from` names. Outputs: features [N, F], logits [N, 2]. */
 export function compilePredictStep(options: {
   readonly model: Model;
+  readonly from: StepInput;
   readonly settings: EngineSettings;
   readonly batchSize: number;
 }): CompiledStep {
-  const { model, settings, batchSize } = options;
+  const { model, from, settings, batchSize } = options;
   return compileStep({
     name: 'classifierPredict',
     settings,
     variables: [...model.variables.values()],
-    inputs: { images: { shape: imageShape(model, batchSize), dtype: 'float32' } },
-    step: ({ images }) => ({ ...model.forward(images as tf.Tensor4D, inferenceMode) }), // shape as declared
+    inputs: { [from]: { shape: inputShape(model, from, batchSize), dtype: 'float32' } },
+    step: (inputs) => ({ ...forwardFrom(model, from, inputs[from] as tf.Tensor, inferenceMode) }), // as declared above
   });
 }

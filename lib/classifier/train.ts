@@ -4,6 +4,7 @@ import type { EngineContext, EnginePhase, TrainClassifierOutput, TrainClassifier
 import type { EpochRecord, PretrainedWeights, ValidationScore } from '../../contract/manifests.ts';
 import { loadEngine } from '../engine/backend.ts';
 import { encodeEventFile } from '../tensorboard/event-file.ts';
+import { cacheFeatures } from './feature-cache.ts';
 import { readCheckpoint, writeCheckpoint, type TrainingState } from './checkpoint.ts';
 import { advanceSchedule, startPhase, startSchedule } from './schedule.ts';
 import { createTraining, type Training, type Validation } from './training.ts';
@@ -43,6 +44,7 @@ export async function trainClassifier(
     await report(context, 'trace', 0, 1);
     while (!isFinished(training, progress.state) && progress.state.epoch < task.untilEpoch) {
       const from = progress.state;
+      if (!(await provideFeatures(training, context, from.epoch))) break;
       const next = await runEpoch(training, context, progress);
       progress = next.progress;
       const advanced = progress.state.epoch > from.epoch || progress.state.position > from.position;
@@ -71,6 +73,18 @@ async function begin({ task, model, parts }: Training, context: EngineContext): 
   const schedule = startSchedule(task.config.learningRate);
   const nothing = { epoch: 0, position: 0, lossSum: 0, history: [], validationLogOdds: null };
   return { state: { ...nothing, schedule, pretrained }, best: null };
+}
+
+/** Gives the phase under way the features that it trains on, and a later one its images back; false when stopped on the way. */
+async function provideFeatures(training: Training, context: EngineContext, epoch: number): Promise<boolean> {
+  const { cachedViews } = training.phaseAfter(epoch);
+  if (cachedViews === null) training.useFeatures(null);
+  else if (!training.hasFeatures()) {
+    const features = await cacheFeatures(training, context, cachedViews);
+    if (features === null) return false;
+    training.useFeatures(features);
+  }
+  return true;
 }
 
 function origin(pretrained: PretrainedWeights | null): string {

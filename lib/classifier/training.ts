@@ -5,10 +5,19 @@ import { tf } from '../engine/tf.ts';
 import { DivergedError } from '../errors.ts';
 import { seedPair } from '../random.ts';
 import { rocAuc } from '../stats/roc-auc.ts';
-import { drawAlteration, writeAltered } from './augmentation.ts';
+import {
+  alteredImages,
+  logitsOfFeatures,
+  logitsOfImages,
+  viewsOfFeatures,
+  type BatchPlace,
+  type Features,
+  type TrainInput,
+  type ValidationLogits,
+} from './batch-inputs.ts';
 import { epochOrder, stepsPerEpoch } from './batches.ts';
 import type { CheckpointParts } from './checkpoint.ts';
-import { forwardBatch, imageTensor, logOddsOf, logProbabilities } from './forward.ts';
+import { logOddsOf, logProbabilities } from './forward.ts';
 import { createModel, initialValues, type Model } from './model.ts';
 import { planPhases, type TrainingPhase } from './phases.ts';
 import { trainableNames } from './shape-layers.ts';
@@ -26,8 +35,13 @@ export interface Training {
   /** Of the epoch that goes on after `epoch` complete ones. */
   readonly phaseAfter: (epoch: number) => TrainingPhase;
   readonly stepsPerEpoch: number;
+  /** Images to features and logits, in inference mode. */
+  readonly predictStep: CompiledStep;
+  /** What a phase with `cachedViews` trains on and validates by, from now on; null for images again. */
+  useFeatures(features: Features | null): void;
+  hasFeatures(): boolean;
   /** One optimiser step of `epoch` (from 0); returns its loss. Throws DivergedError when that is not finite. */
-  trainBatch(place: { readonly epoch: number; readonly position: number; readonly learningRate: number }): number;
+  trainBatch(place: BatchPlace & { readonly learningRate: number }): number;
   /** Validates in batches; `beat` is awaited before each and ends the validation by returning false. */
   validate(beat: (done: number) => Promise<boolean>): Promise<Validation | null>;
   dispose(): void;
@@ -57,7 +71,13 @@ export function createTraining(task: TrainClassifierTask, settings: EngineSettin
     if (current === undefined) throw new RangeError(`no phase of the training has an epoch ${epoch}`);
     return current;
   };
-  const predictStep = compilePredictStep({ model, settings, batchSize: config.batchSize });
+  const predictStep = compilePredictStep({ model, from: 'images', settings, batchSize: config.batchSize });
+  const headStep = compilePredictStep({ model, from: 'features', settings, batchSize: config.batchSize });
+  const fromImages = {
+    input: alteredImages(task, sets.train),
+    logits: logitsOfImages(task, sets.validation, predictStep),
+  };
+  let source: { readonly input: TrainInput; readonly logits: ValidationLogits } = fromImages;
   return {
     task,
     sets,
@@ -66,13 +86,26 @@ export function createTraining(task: TrainClassifierTask, settings: EngineSettin
     phases: running.map(({ phase }) => phase),
     phaseAfter: (epoch) => runningAfter(epoch).phase,
     stepsPerEpoch: stepsPerEpoch(sets.train.images.length, config.batchSize),
+    predictStep,
+    useFeatures(features) {
+      source =
+        features === null
+          ? fromImages
+          : {
+              input: viewsOfFeatures(task, features.train),
+              logits: logitsOfFeatures(task, features.validation, headStep),
+            };
+    },
+    hasFeatures: () => source !== fromImages,
     trainBatch(place) {
       const { step, phase } = runningAfter(place.epoch);
-      return trainBatch({ task, set: sets.train, step }, { ...place, rateField: phase.rateField });
+      const { rateField } = phase;
+      return trainBatch({ task, set: sets.train, step, input: source.input }, { ...place, rateField });
     },
-    validate: (beat) => validate({ task, set: sets.validation, step: predictStep }, beat),
+    validate: (beat) => validate({ task, set: sets.validation, logits: source.logits }, beat),
     dispose() {
       predictStep.dispose();
+      headStep.dispose();
       for (const { step, adam } of running) {
         step.dispose();
         for (const variable of adam.state) variable.dispose();
@@ -93,12 +126,13 @@ function startPhase(
   phase: TrainingPhase,
   { model, config, settings }: { model: Model; config: TrainClassifierTask['config']; settings: EngineSettings },
 ): RunningPhase {
-  const { freeze, bn, batchNorm } = phase;
+  const { freeze, bn, batchNorm, cachedViews } = phase;
+  const from = cachedViews === null ? 'images' : 'features';
   const names = new Set(trainableNames(model.plan, { freeze, bn, blocks: config.blocks }));
   const trained = [...model.variables].filter(([name]) => names.has(name)).map(([, variable]) => variable);
   const name = phase.name === 'head' ? 'classifierHeadAdam' : 'classifierAdam';
   const adam = createAdam({ name, variables: trained, ...adamDefaults });
-  return { phase, adam, step: compileTrainStep({ model, adam, trained, batchNorm, config, settings }) };
+  return { phase, adam, step: compileTrainStep({ model, from, adam, trained, batchNorm, config, settings }) };
 }
 
 const stateByName = (adam: Adam): Map<string, tf.Variable> =>
@@ -114,12 +148,6 @@ function identityOf(task: TrainClassifierTask, sets: TrainingSets): Record<strin
   return { ...Object.fromEntries(config), inputSize, channels, seed, stream, ...images };
 }
 
-interface Pass {
-  readonly task: TrainClassifierTask;
-  readonly set: LabelledSet;
-  readonly step: CompiledStep;
-}
-
 /** Share of the target that belongs to the positive class: the label, smoothed. */
 const positiveTarget = (label: 0 | 1, smoothing: number): number => label * (1 - smoothing) + smoothing / 2;
 
@@ -130,25 +158,24 @@ function classWeight(set: LabelledSet, label: 0 | 1, balanced: boolean): number 
 }
 
 function trainBatch(
-  { task, set, step }: Pass,
-  place: {
-    readonly epoch: number;
-    readonly position: number;
-    readonly learningRate: number;
-    readonly rateField: TrainingPhase['rateField'];
+  {
+    task,
+    set,
+    step,
+    input,
+  }: {
+    readonly task: TrainClassifierTask;
+    readonly set: LabelledSet;
+    readonly step: CompiledStep;
+    readonly input: TrainInput;
   },
+  place: BatchPlace & { readonly learningRate: number; readonly rateField: TrainingPhase['rateField'] },
 ): number {
-  const { config, inputSize, channels, seed, stream } = task;
+  const { config, seed, stream } = task;
   const { epoch, position } = place;
   const { batchSize } = config;
   const order = epochOrder(set.images.length, { seed, stream, epoch, batchSize });
   const chosen = order.slice(position * batchSize, (position + 1) * batchSize);
-  const images = imageTensor({ inputSize, channels, batchSize }, batchSize, (slot, target, offset) => {
-    const data = set.images[chosen[slot] ?? 0] ?? new Uint8Array();
-    const slotPosition = position * batchSize + slot;
-    const alteration = drawAlteration(config, { seed, stream, epoch, position: slotPosition, side: inputSize });
-    writeAltered(target, offset, { data, side: inputSize, channels, alteration });
-  });
   const labels = chosen.map((index) => set.labels[index] ?? 0);
   const targets = labels.flatMap((label) => {
     const positive = positiveTarget(label, config.labelSmoothing);
@@ -156,7 +183,7 @@ function trainBatch(
   });
   const stepNumber = epoch * stepsPerEpoch(set.images.length, batchSize) + position;
   const inputs = {
-    images,
+    ...input(chosen, place),
     targets: tf.tensor2d(targets, [batchSize, 2]),
     weights: tf.tensor1d(labels.map((label) => classWeight(set, label, config.classWeights))),
     learningRate: tf.scalar(place.learningRate),
@@ -173,19 +200,23 @@ function trainBatch(
 }
 
 async function validate(
-  { task, set, step }: Pass,
+  {
+    task,
+    set,
+    logits: logitsOf,
+  }: { readonly task: TrainClassifierTask; readonly set: LabelledSet; readonly logits: ValidationLogits },
   beat: (done: number) => Promise<boolean>,
 ): Promise<Validation | null> {
-  const { config, inputSize, channels } = task;
+  const { config } = task;
   const { batchSize, labelSmoothing } = config;
   const scores: number[] = [];
   const logOdds: number[] = [];
   let lossSum = 0;
   for (let start = 0; start < set.images.length; start += batchSize) {
     if (!(await beat(start))) return null;
-    const batch = set.images.slice(start, start + batchSize);
-    const { logits } = forwardBatch(step, { inputSize, channels, batchSize }, batch);
-    for (let i = 0; i < batch.length; i++) {
+    const count = Math.min(batchSize, set.images.length - start);
+    const logits = logitsOf(start, count);
+    for (let i = 0; i < count; i++) {
       const [logNegative, logPositive] = logProbabilities(logits, i);
       const positive = positiveTarget(set.labels[start + i] ?? 0, labelSmoothing);
       lossSum -= (1 - positive) * logNegative + positive * logPositive;

@@ -52,6 +52,18 @@ describe('resolveStudyFile', () => {
     expect(problem?.message).toContain('expected 0 with freeze "nakata", found 3');
   });
 
+  it('has no field of the feature cache unless it is asked for, and takes it only where a whole trunk is frozen', () => {
+    const weights = 'weights/x.h5';
+    expect(resolveStudyFile(minimal).classifier).not.toHaveProperty('featureCache');
+    expect(resolveStudyFile({ ...minimal, classifier: { weights, featureCache: 2 } }).classifier.featureCache).toBe(2);
+    const refused = (classifier: object): string => problemsOf({ ...minimal, classifier })[0]?.message ?? '';
+    expect(refused({ featureCache: 2 })).toContain('only while the whole trunk is frozen');
+    expect(refused({ weights, headEpochs: 0, featureCache: 2 })).toContain('only while the whole trunk is frozen');
+    const mirrorOnly = { weights, shift: 0, zoom: 0, brightness: 0, contrast: 0 };
+    expect(refused({ ...mirrorOnly, featureCache: 3 })).toContain('expected at most 2, found 3');
+    expect(refused({ ...mirrorOnly, mirror: false, featureCache: 2 })).toContain('expected at most 1, found 2');
+  });
+
   it('takes config-e by default, skip generator and resnet discriminator', () => {
     const { generator } = resolveStudyFile(minimal);
     expect(generator).toMatchObject({ config: 'e', fmapBase: 8192, gArchitecture: 'skip', dArchitecture: 'resnet' });

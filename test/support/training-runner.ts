@@ -6,6 +6,7 @@ import type {
   EngineEvent,
   EngineProgress,
   EngineSettings,
+  FeatureFileEvent,
   GeneratorCheckpointEvent,
   LocalShard,
 } from '../../contract/engine.ts';
@@ -25,7 +26,8 @@ export interface Recording {
 
 /**
  * `stopWhen` asks the task to end at its next iteration, as pause and shutdown do. `take` is given each checkpoint while the
- * task waits, as a worker takes its files: a later one may have the same names.
+ * task waits, as a worker takes its files: a later one may have the same names. `exchange` is the store of features; without
+ * one nothing is ever found there.
  */
 export async function recordInto(
   workDir: string,
@@ -33,9 +35,11 @@ export async function recordInto(
   {
     stopWhen = () => false,
     take = () => Promise.resolve(),
+    exchange = () => Promise.resolve(),
   }: {
     readonly stopWhen?: (progress: EngineProgress) => boolean;
     readonly take?: (checkpoint: CheckpointEvent) => Promise<void>;
+    readonly exchange?: (features: FeatureFileEvent) => Promise<void>;
   } = {},
 ): Promise<Recording> {
   await mkdir(workDir, { recursive: true });
@@ -47,6 +51,10 @@ export async function recordInto(
       return;
     }
     if (event.type === 'notice') return;
+    if (event.type === 'featureFile') {
+      await exchange(event);
+      return;
+    }
     checkpoints.push(event);
     await take(event);
   };

@@ -1,0 +1,112 @@
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type {
+  EngineEvent,
+  EngineProgress,
+  FeatureFileEvent,
+  LocalShard,
+  TrainClassifierTask,
+} from '../../contract/engine.ts';
+import type { PerClass } from '../../contract/manifests.ts';
+import { defaults } from '../../contract/presets.ts';
+import type { ClassifierConfig } from '../../contract/study.ts';
+import { createModel, initialValues } from '../../lib/classifier/model.ts';
+import { trainClassifier } from '../../lib/classifier/train.ts';
+import { copyWeights, writeWeights } from '../../lib/classifier/weights.ts';
+import { simulatePhantom } from '../../lib/phantom/simulate.ts';
+import { bytesOf, recordInto, shardOf } from './training-runner.ts';
+
+/** Tiny trainings of the classifier on phantoms, without an engine process. */
+
+/** Three epochs of four steps of four images. */
+export const tinyConfig: ClassifierConfig = {
+  ...defaults.classifier,
+  ...{ width: 0.05, headUnits: 8, epochs: 3, batchSize: 4, bnMomentum: 0.9 },
+  blocks: [1, 1, 1],
+};
+export const fp32 = { precision: 'fp32', execution: 'function' } as const;
+
+export interface Part {
+  readonly untilEpoch: number;
+  /** Images trained on, over all epochs, after which the part is asked to stop. */
+  readonly stopAt?: number;
+}
+
+export type Sets = Readonly<Record<'train' | 'validation', PerClass<readonly LocalShard[]>>>;
+
+/** Training and validation phantoms of both classes, `train` and `validation` of each. */
+export async function phantomSets(
+  dir: string,
+  { train, validation }: { readonly train: number; readonly validation: number },
+): Promise<Sets> {
+  const phantoms = (side: 'negative' | 'positive', first: number, count: number) =>
+    Array.from({ length: count }, (_, i) => simulatePhantom({ side, index: first + i, seed: 1, resolution: 32 }));
+  const set = async (name: string, first: number, count: number): Promise<PerClass<readonly LocalShard[]>> => ({
+    negative: [await shardOf(join(dir, name), 'negative', phantoms('negative', first, count))],
+    positive: [await shardOf(join(dir, name), 'positive', phantoms('positive', first, count))],
+  });
+  return { train: await set('train', 0, train), validation: await set('validation', train, validation) };
+}
+
+export const taskOn = (sets: Sets, over: Partial<TrainClassifierTask>): TrainClassifierTask => ({
+  ...{ config: tinyConfig, inputSize: 75, channels: 1, seed: 1, stream: 'classifier/real' },
+  ...{ train: sets.train, validation: sets.validation },
+  ...{ pretrainedFile: null, checkpointFile: null, untilEpoch: 3 },
+  ...over,
+});
+
+/** The last checkpoint, the weights that would be published, the history; after parts that each begin from a file. */
+export async function trainInParts(
+  {
+    dir,
+    task,
+    exchange,
+  }: { dir: string; task: TrainClassifierTask; exchange?: (event: FeatureFileEvent) => Promise<void> },
+  parts: readonly Part[],
+): Promise<Record<string, unknown>> {
+  let checkpointFile: string | null = null;
+  let outcome: Record<string, unknown> = {};
+  for (const [i, { untilEpoch, stopAt = Infinity }] of parts.entries()) {
+    const stopWhen = ({ phase, done }: EngineProgress): boolean => phase === 'train' && done >= stopAt;
+    const take = async (event: EngineEvent): Promise<void> => {
+      if (event.type !== 'classifierCheckpoint') return;
+      checkpointFile = event.checkpointFile;
+      const { epoch, history, weightsEpoch, complete } = event;
+      const weights = await bytesOf(event.weightsFile);
+      const validation = event.validationFile === null ? null : await bytesOf(event.validationFile);
+      const checkpoint = await bytesOf(event.checkpointFile);
+      outcome = { epoch, history, weightsEpoch, complete, weights, validation, checkpoint };
+    };
+    const options = { stopWhen, take, ...(exchange ? { exchange } : {}) };
+    const { context } = await recordInto(`${dir}-${i}`, fp32, options);
+    await trainClassifier({ ...task, checkpointFile, untilEpoch }, context);
+  }
+  return outcome;
+}
+
+/** Weights of the tiny network in a file, to start trunks from; and what they are. */
+export async function givenWeights(
+  dir: string,
+  seed = 5,
+): Promise<{ file: string; values: ReadonlyMap<string, Float32Array> }> {
+  const options = { name: 'given', config: tinyConfig, inputSize: 75, channels: 1 as const };
+  const model = createModel(options, (spec) => initialValues(spec, { seed, stream: 'given' }));
+  const file = join(dir, `given-${seed}.safetensors`);
+  const values = copyWeights(model);
+  await writeWeights(file, model, values);
+  model.dispose();
+  return { file, values };
+}
+
+/** A store of features: files by key in a directory, and how many were written. */
+export function featureFiles(dir: string): { exchange: (event: FeatureFileEvent) => Promise<void>; written: string[] } {
+  const written: string[] = [];
+  const exchange = async ({ stage, key, file }: FeatureFileEvent): Promise<void> => {
+    const stored = join(dir, `stored-${key}`);
+    if (stage === 'written') {
+      await copyFile(file, stored);
+      written.push(stored);
+    } else if (written.includes(stored)) await copyFile(stored, file);
+  };
+  return { exchange, written };
+}
