@@ -11,6 +11,7 @@ import type {
   SyntheticSetManifest,
   ValidationScore,
 } from '../contract/manifests.ts';
+import { trainingName } from '../contract/names.ts';
 import { classifierInputSize } from '../contract/plan.ts';
 import type { BlobRef } from '../contract/refs.ts';
 import type { TimeoutProfileName } from '../contract/timeouts.ts';
@@ -77,16 +78,16 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
       );
     },
 
-    publishClassifier: async ({ studyId, variant }) => {
+    publishClassifier: async ({ studyId, ...training }) => {
       const { study } = await readStudy(store, studyId);
-      const key = trainingHeadKey(studyId, `classifier/${variant}`);
+      const key = trainingHeadKey(studyId, `classifier/${trainingName(training)}`);
       const state = classifierStateSchema.parse(await stateAt(store, key));
       const { finished, weights, validation, images, fingerprint, parameters } = state;
       if (!finished || !weights || !validation || !images || !fingerprint || parameters === null)
         throw new NotFoundError(`${key} (finished training)`);
       const manifest: ClassifierManifest = {
         kind: 'classifier',
-        variant,
+        ...training,
         config: study.classifier,
         inputSize: classifierInputSize(study),
         ...{ parameters, images, weights, validation, fingerprint },

@@ -1,4 +1,4 @@
-import type { CpuActivities, ReevaluationRow } from '../contract/activities.ts';
+import type { CpuActivities, ReevaluationRow, ScoredRepeat } from '../contract/activities.ts';
 import { reevaluationsKey, releasedModelsKey } from '../contract/keys.ts';
 import type {
   ClassifierManifest,
@@ -8,14 +8,19 @@ import type {
   OperatingPoint,
   Prediction,
   RefTo,
+  RepeatedEvaluation,
+  RepeatedModel,
   ValidationScore,
 } from '../contract/manifests.ts';
 import type { ClassifierVariant } from '../contract/names.ts';
+import type { Study } from '../contract/study.ts';
 import { probabilityOf } from '../lib/classifier/calibration.ts';
 import { NotFoundError } from '../lib/errors.ts';
 import { describeRuntime } from '../lib/fingerprint.ts';
+import { at } from '../lib/stats/at.ts';
 import { aucEstimate } from '../lib/stats/auc-interval.ts';
 import { compareModels } from '../lib/stats/compare-models.ts';
+import { compareRepeats, type RepeatPredictions } from '../lib/stats/compare-repeats.ts';
 import { chooseOperatingPoint, type OperatingPointRule } from '../lib/stats/operating-point.ts';
 import { getBlob, getManifest, putManifest } from '../lib/storage/blobs.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
@@ -23,6 +28,8 @@ import { readPointer, updatePointer } from '../lib/storage/pointer.ts';
 import { beating } from './activity-support.ts';
 import { auditEvaluation } from './audit.ts';
 import { parseJsonLines, type LocalDeps } from './local-inputs.ts';
+
+type CompareInput = Parameters<CpuActivities['compareClassifiers']>[0];
 
 /** What `releaseModels` stores for re-evaluation. */
 export interface ReleasedModels {
@@ -42,19 +49,16 @@ export function createEvaluationActivities(
 ): Pick<CpuActivities, 'compareClassifiers' | 'appendReevaluation'> {
   const { store } = deps;
   return {
-    compareClassifiers: async ({ study, dataset, models, filtered, predictions }) =>
+    compareClassifiers: async ({ study, dataset, models, filtered, predictions, repeats }) =>
       await beating(async () => {
         const { margin, alpha, ciLevel, bootstrapResamples } = study.evaluation;
+        const options = { margin, alpha, ciLevel, bootstrapResamples, seed: study.seed };
         const rows = { real: await read(store, predictions.real), synthetic: await read(store, predictions.synthetic) };
-        const compared = compareModels({
-          predictions: rows,
-          ...{ margin, alpha, ciLevel, bootstrapResamples },
-          seed: study.seed,
-          operatingPoints: {
-            real: await operatingPointOf(store, models.real, study.evaluation),
-            synthetic: await operatingPointOf(store, models.synthetic, study.evaluation),
-          },
-        });
+        const operatingPoints = {
+          real: await operatingPointOf(store, models.real, study.evaluation),
+          synthetic: await operatingPointOf(store, models.synthetic, study.evaluation),
+        };
+        const compared = compareModels({ predictions: rows, ...options, operatingPoints });
         const manifest = await getManifest<DatasetManifest>(store, dataset);
         const audit = await auditEvaluation(deps, {
           dataset: manifest,
@@ -70,6 +74,7 @@ export function createEvaluationActivities(
             synthetic: { ...compared.models.synthetic, predictions: predictions.synthetic },
           },
           comparison: compared.comparison,
+          ...(repeats && { repeats: await evaluateRepeats(store, { models, predictions, repeats }, study) }),
           audit,
           fingerprint: describeRuntime(),
         });
@@ -104,6 +109,34 @@ export function createEvaluationActivities(
       return row;
     },
   };
+}
+
+/** Repeat 0 and the further ones, each at the operating point of its own validation images. */
+async function evaluateRepeats(
+  store: ObjectStore,
+  { models, predictions, repeats }: Required<Pick<CompareInput, 'models' | 'predictions' | 'repeats'>>,
+  { evaluation, seed }: Study,
+): Promise<RepeatedEvaluation> {
+  const all = (variant: ClassifierVariant): ScoredRepeat[] => [
+    { classifier: models[variant], predictions: predictions[variant] },
+    ...repeats[variant],
+  ];
+  const load = async (variant: ClassifierVariant): Promise<RepeatPredictions[]> => {
+    const loaded: RepeatPredictions[] = [];
+    for (const repeat of all(variant)) {
+      const { threshold } = await operatingPointOf(store, repeat.classifier, evaluation);
+      loaded.push({ predictions: await read(store, repeat.predictions), threshold });
+    }
+    return loaded;
+  };
+  const loaded = { real: await load('real'), synthetic: await load('synthetic') };
+  const compared = compareRepeats(loaded, { ...evaluation, seed });
+  const located = (variant: ClassifierVariant): RepeatedModel => {
+    const refs = all(variant);
+    const { repeats: evaluated, ...spread } = compared.models[variant];
+    return { ...spread, repeats: evaluated.map((one, r) => ({ ...one, predictions: at(refs, r).predictions })) };
+  };
+  return { models: { real: located('real'), synthetic: located('synthetic') }, comparison: compared.comparison };
 }
 
 /** By the validation scores that are stored with the model, calibrated as its test scores are. */

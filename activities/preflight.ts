@@ -1,8 +1,16 @@
 import { totalmem } from 'node:os';
 import type { ResolvedStudy, StudyPlan } from '../contract/activities.ts';
 import { classSides, type ClassSide, type DatasetImport, type PerClass } from '../contract/manifests.ts';
-import { estimateGeneratorParameters, planSegments, snapshotNimgs, totalNimgOf } from '../contract/plan.ts';
+import { trainingName, type ClassifierVariant } from '../contract/names.ts';
+import {
+  classifierInputSize,
+  estimateGeneratorParameters,
+  planSegments,
+  snapshotNimgs,
+  totalNimgOf,
+} from '../contract/plan.ts';
 import type { Study } from '../contract/study.ts';
+import { planNetwork } from '../lib/classifier/shape-layers.ts';
 import { ConfigurationError, DatasetError } from '../lib/errors.ts';
 import { getManifest } from '../lib/storage/blobs.ts';
 import type { ControlDeps } from './control.ts';
@@ -70,10 +78,16 @@ function planSteps(study: Study): StudyPlan['steps'] {
   const queueOf = (side: ClassSide): string =>
     typeof queues.trainGenerator === 'string' ? queues.trainGenerator : queues.trainGenerator[side];
   const training = `up to ${classifier.epochs} epochs`;
+  const trainings = (variant: ClassifierVariant): StudyPlan['steps'] =>
+    Array.from({ length: study.repeats }, (_, repeat) => ({
+      step: `classifier/${trainingName(repeat === 0 ? { variant } : { variant, repeat })}`,
+      queue: queues.trainClassifier,
+      detail: training,
+    }));
   const generatorDetail = `${totalNimgOf(generator) / 1000} kimg, ${segments} segments, ${snapshots} snapshots`;
   return [
     { step: 'dataset', queue: queues.prepareDataset, detail: `${image.resolution} px, ${image.channels} channel(s)` },
-    { step: 'classifier/real', queue: queues.trainClassifier, detail: training },
+    ...trainings('real'),
     ...classSides.map((side) => ({
       step: `generator/${classes[side]}`,
       queue: queueOf(side),
@@ -85,7 +99,7 @@ function planSteps(study: Study): StudyPlan['steps'] {
       detail: `${synthesis.imagesPerClass} images, psi ${synthesis.psi}`,
     })),
     { step: 'filter', queue: queues.filterSynthetic, detail: study.filter.rule },
-    { step: 'classifier/synthetic', queue: queues.trainClassifier, detail: training },
+    ...trainings('synthetic'),
     { step: 'evaluation', queue: queues.evaluateModels, detail: `margin ${study.evaluation.margin}` },
     { step: 'report', queue: queues.publishReport, detail: 'report.html, results.json' },
   ];
@@ -93,14 +107,19 @@ function planSteps(study: Study): StudyPlan['steps'] {
 
 /** What the study adds to the store: checkpoints kept at once, snapshots, images. Rounded up, not exact. */
 function estimateBytes(study: Study, images: PerClass<number>): number {
-  const { generator, image, synthesis } = study;
+  const { generator, classifier, image, synthesis, repeats } = study;
   const parameters = estimateGeneratorParameters(study);
   const snapshots = snapshotNimgs(generator, image.resolution).length;
   const checkpoint = 4 * parameters * 4; // G, D, the EMA copy and two Adam moments each
   const pixels = image.resolution ** 2 * image.channels;
   const perTraining = checkpoint * (4 + snapshots / 10) + snapshots * (2 * parameters + 32 * pixels);
+  const classifierParameters = planNetwork({ ...classifier, classes: 2 }, classifierInputSize(study)).parameters;
+  // Two checkpoints of the network, its best epoch and two Adam moments; and the published weights.
+  const perClassifier = 4 * classifierParameters * (2 * 4 + 1);
   const candidates = study.filter.maxCandidates ?? synthesis.imagesPerClass;
-  return Math.ceil(2 * perTraining + (images.negative + images.positive + 2 * candidates) * pixels);
+  return Math.ceil(
+    2 * perTraining + 2 * repeats * perClassifier + (images.negative + images.positive + 2 * candidates) * pixels,
+  );
 }
 
 const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);

@@ -1,16 +1,19 @@
 import type { CpuActivities, ReportSources } from '../contract/activities.ts';
 import { reportKey, runEntriesPrefix, runKey } from '../contract/keys.ts';
 import type {
+  ClassifierManifest,
   ClassSide,
   DatasetManifest,
   FilteredSetManifest,
   GeneratorManifest,
   PerClass,
+  RefTo,
   ReportManifest,
   ShardRef,
   SyntheticSetManifest,
   Verdict,
 } from '../contract/manifests.ts';
+import { trainingName, type PerVariant } from '../contract/names.ts';
 import type { BlobRef } from '../contract/refs.ts';
 import { loadShardImages, readShard } from '../lib/dataset/shard.ts';
 import { describeRuntime } from '../lib/fingerprint.ts';
@@ -21,6 +24,7 @@ import { renderReport } from '../lib/report/page.ts';
 import type { ReportGrids, ReportInputs } from '../lib/report/report-inputs.ts';
 import { renderRunPage, type RunEntry, type RunRecord } from '../lib/report/run-page.ts';
 import { getBlob, getManifest, putBlob, putManifest } from '../lib/storage/blobs.ts';
+import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { fetchShards, parseJsonLines, type LocalDeps } from './local-inputs.ts';
 
 /** Images in the grids of kept and rejected fakes. */
@@ -74,6 +78,7 @@ async function collectInputs(deps: LocalDeps, sources: ReportSources): Promise<R
     classifiers: {
       real: await getManifest(store, classifiers.real),
       synthetic: classifiers.synthetic && (await getManifest(store, classifiers.synthetic)),
+      ...(classifiers.repeats && { repeats: await getRepeats(store, classifiers.repeats) }),
     },
     generators: await perClass((side) => getManifest<GeneratorManifest>(store, generators[side])),
     synthetic: await perClass((side) => getManifest<SyntheticSetManifest>(store, synthetic[side])),
@@ -90,8 +95,25 @@ async function collectInputs(deps: LocalDeps, sources: ReportSources): Promise<R
     filter: sources.filtered.sha256,
     ...(classifiers.synthetic ? { 'classifier/synthetic': classifiers.synthetic.sha256 } : {}),
     ...(evaluation ? { evaluation: evaluation.sha256 } : {}),
+    ...Object.fromEntries(
+      (['real', 'synthetic'] as const).flatMap((variant) =>
+        (classifiers.repeats?.[variant] ?? []).map(({ sha256 }, i) => [
+          `classifier/${trainingName({ variant, repeat: i + 1 })}`,
+          sha256,
+        ]),
+      ),
+    ),
   };
   return { ...manifests, sha256s, grids: await collectGrids(deps, manifests) };
+}
+
+async function getRepeats(
+  store: ObjectStore,
+  { real, synthetic }: PerVariant<readonly RefTo<ClassifierManifest>[]>,
+): Promise<PerVariant<readonly ClassifierManifest[]>> {
+  const load = (refs: readonly RefTo<ClassifierManifest>[]): Promise<ClassifierManifest[]> =>
+    Promise.all(refs.map((ref) => getManifest<ClassifierManifest>(store, ref)));
+  return { real: await load(real), synthetic: await load(synthetic) };
 }
 
 async function collectGrids(

@@ -18,6 +18,7 @@ import type {
   TrainingTrouble,
 } from '../contract/engine.ts';
 import type { DatasetManifest, FilteredSetManifest, Fingerprint, PerClass, ShardRef } from '../contract/manifests.ts';
+import { trainingName } from '../contract/names.ts';
 import { classifierInputSize } from '../contract/plan.ts';
 import {
   classifierStateSchema,
@@ -164,16 +165,17 @@ async function tryRollBack(
 /** One segment of whole epochs. */
 export async function trainClassifierSegment(
   deps: TrainingDeps,
-  { study, variant, images, untilEpoch }: TrainClassifierSegmentInput,
+  { study, images, untilEpoch, ...which }: TrainClassifierSegmentInput,
   beat: Beat,
 ): Promise<ClassifierSegmentResult> {
   const { studyId, classifier, seed, image } = study;
   const settings = settingsOf(study);
   const inputSize = classifierInputSize(study);
   const { segmentEpochs, ...shape } = classifier;
+  const name = `classifier/${trainingName(which)}`;
   const training = await openTraining<ClassifierState>(deps, {
     studyId,
-    name: `classifier/${variant}`,
+    name,
     configSha256: hashOf({ shape, inputSize, seed, images, settings }),
     schema: classifierStateSchema,
     initial: newClassifierState,
@@ -189,7 +191,7 @@ export async function trainClassifierSegment(
         inputSize,
         channels: image.channels,
         seed,
-        stream: `classifier/${variant}`,
+        stream: name,
         train: await fetchPerClass(deps, sets.train),
         validation: await fetchPerClass(deps, sets.validation),
         // Only a training that begins needs them.

@@ -182,10 +182,13 @@ const generatorFiles = ({ snapshots, reals }: GeneratorManifest): Product[] => [
 const filteredFiles = ({ classes }: FilteredSetManifest): Product[] =>
   sides.map((side) => ({ name: `verdicts-${side}.jsonl`, blob: classes[side].verdicts }));
 
-const evaluationFiles = ({ models }: EvaluationManifest): Product[] => [
-  { name: 'predictions-real.jsonl', blob: models.real.predictions },
-  { name: 'predictions-synthetic.jsonl', blob: models.synthetic.predictions },
-];
+const evaluationFiles = ({ models, repeats }: EvaluationManifest): Product[] =>
+  (['real', 'synthetic'] as const).flatMap((variant) => [
+    { name: `predictions-${variant}.jsonl`, blob: models[variant].predictions },
+    ...(repeats?.models[variant].repeats ?? [])
+      .map(({ predictions }, repeat) => ({ name: `predictions-${variant}-${repeat}.jsonl`, blob: predictions }))
+      .slice(1),
+  ]);
 
 async function download(store: ObjectStore, ref: BlobRef, file: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true });

@@ -21,7 +21,7 @@ import type {
   SyntheticSetManifest,
   SyntheticShard,
 } from './manifests.ts';
-import type { ClassifierVariant } from './names.ts';
+import type { ClassifierTraining, ClassifierVariant, PerVariant } from './names.ts';
 import type { Study } from './study.ts';
 import type { TimeoutProfileName } from './timeouts.ts';
 import type { Measurement, ToolName, ToolPlan, ToolResult } from './tools.ts';
@@ -91,10 +91,7 @@ export interface ControlActivities {
   }): Promise<void>;
   recordDecision(input: { readonly studyId: string; readonly decision: Decision; readonly by: string }): Promise<void>;
   /** Turns the head of a finished classifier training into its manifest. */
-  publishClassifier(input: {
-    readonly studyId: string;
-    readonly variant: ClassifierVariant;
-  }): Promise<RefTo<ClassifierManifest>>;
+  publishClassifier(input: ClassifierTraining & { readonly studyId: string }): Promise<RefTo<ClassifierManifest>>;
   /** The selection with what it cost. */
   publishFilteredSet(input: {
     readonly filtered: RefTo<FilteredSetManifest>;
@@ -164,9 +161,11 @@ export interface CpuActivities {
   compareClassifiers(input: {
     readonly study: Study;
     readonly dataset: RefTo<DatasetManifest>;
-    readonly models: Readonly<Record<ClassifierVariant, RefTo<ClassifierManifest>>>;
+    readonly models: PerVariant<RefTo<ClassifierManifest>>;
     readonly filtered: RefTo<FilteredSetManifest>;
-    readonly predictions: Readonly<Record<ClassifierVariant, BlobRef>>;
+    readonly predictions: PerVariant<BlobRef>;
+    /** Of repeats 1, 2, ...; absent when the study has one. */
+    readonly repeats?: PerVariant<readonly ScoredRepeat[]>;
   }): Promise<RefTo<EvaluationManifest>>;
   renderReport(input: ReportSources): Promise<RefTo<ReportManifest>>;
   /** Copies the report and the run's times to `studies/<id>/report/`. */
@@ -228,12 +227,20 @@ export interface GeneratedChunk {
   readonly files: BlobRef;
 }
 
+/** A further repeat of a classifier, and what it says of the test set. */
+export interface ScoredRepeat {
+  readonly classifier: RefTo<ClassifierManifest>;
+  readonly predictions: BlobRef;
+}
+
 export interface ReportSources {
   readonly study: Study;
   readonly dataset: RefTo<DatasetManifest>;
   readonly classifiers: {
     readonly real: RefTo<ClassifierManifest>;
     readonly synthetic: RefTo<ClassifierManifest> | null;
+    /** Repeats 1, 2, ...; absent when the study has one, empty where no synthetic one was trained. */
+    readonly repeats?: PerVariant<readonly RefTo<ClassifierManifest>[]>;
   };
   readonly generators: PerClass<RefTo<GeneratorManifest>>;
   readonly synthetic: PerClass<RefTo<SyntheticSetManifest>>;
@@ -302,9 +309,8 @@ export interface GeneratorSegmentResult {
   readonly trouble?: string;
 }
 
-export interface TrainClassifierSegmentInput {
+export interface TrainClassifierSegmentInput extends ClassifierTraining {
   readonly study: Study;
-  readonly variant: ClassifierVariant;
   /** A dataset or a filtered set: both carry TrainingImages. */
   readonly images: RefTo<DatasetManifest> | RefTo<FilteredSetManifest>;
   readonly untilEpoch: number;

@@ -85,7 +85,7 @@ export interface TrainClassifierTask {
   readonly inputSize: number;
   readonly channels: 1 | 3;
   readonly seed: number;
-  /** Random stream prefix, `classifier/real` or `classifier/synthetic`. */
+  /** Random stream prefix, `classifier/real`, `classifier/synthetic`, or of a repeat, as `classifier/real/1`. */
   readonly stream: string;
   readonly train: PerClass<readonly LocalShard[]>;
   readonly validation: PerClass<readonly LocalShard[]>;

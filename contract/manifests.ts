@@ -1,6 +1,6 @@
 import type { BlobRef, ManifestRef } from './refs.ts';
 import type { ClassifierConfig, GeneratorConfig, Study } from './study.ts';
-import type { ClassifierVariant } from './names.ts';
+import type { ClassifierTraining, ClassifierVariant, PerVariant } from './names.ts';
 
 /** Manifests: small immutable JSON blobs that say what a finished step produced. Plain data, no time, host or attempt. */
 
@@ -139,9 +139,8 @@ export interface Calibration {
   readonly after: CalibrationError;
 }
 
-export interface ClassifierManifest {
+export interface ClassifierManifest extends ClassifierTraining {
   readonly kind: 'classifier';
-  readonly variant: ClassifierVariant;
   readonly config: ClassifierConfig;
   readonly inputSize: number;
   readonly parameters: number;
@@ -399,6 +398,47 @@ export interface ModelComparison {
   readonly notes: readonly string[];
 }
 
+/** Several trainings that differ in their random streams alone. */
+export interface Spread {
+  readonly mean: number;
+  /** Sample standard deviation, divisor n - 1. */
+  readonly sd: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** One of several trainings of a variant on the test set, at the operating point of its own validation images. */
+export interface RepeatEvaluation {
+  readonly predictions: BlobRef;
+  readonly threshold: number;
+  readonly auc: number;
+  readonly accuracy: number;
+  readonly sensitivity: number;
+  readonly specificity: number;
+}
+
+export interface RepeatedModel {
+  /** Repeat 0 first. */
+  readonly repeats: readonly RepeatEvaluation[];
+  readonly auc: Spread;
+  readonly accuracy: Spread;
+}
+
+/**
+ * What further trainings of both classifiers say, beside the tests of repeat 0, which were fixed beforehand. The generators
+ * and the synthetic set are the same for all: this is the spread between trainings of the classifiers, not between studies.
+ */
+export interface RepeatedEvaluation {
+  readonly models: PerVariant<RepeatedModel>;
+  readonly comparison: {
+    /** AUC real - AUC synthetic of repeat r of both, DeLong interval; a null verdict was not tested. */
+    readonly pairs: readonly { readonly difference: Estimate; readonly nonInferior: boolean | null }[];
+    readonly difference: Spread;
+    /** Of the mean difference, over other test images and other trainings. */
+    readonly ci: Interval | null;
+  };
+}
+
 export interface LeakageAudit {
   readonly passed: boolean;
   readonly checks: readonly { readonly name: string; readonly passed: boolean; readonly detail: string }[];
@@ -410,6 +450,8 @@ export interface EvaluationManifest {
   readonly groups: number;
   readonly models: Readonly<Record<ClassifierVariant, ModelEvaluation>>;
   readonly comparison: ModelComparison;
+  /** Absent when each classifier was trained once. */
+  readonly repeats?: RepeatedEvaluation;
   readonly audit: LeakageAudit;
   readonly fingerprint: Fingerprint;
 }

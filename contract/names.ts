@@ -48,6 +48,18 @@ export const searchAttributes = {
 
 /** The two classifiers of a study, named after the images that they were trained on. */
 export type ClassifierVariant = 'real' | 'synthetic';
+export type PerVariant<T> = Readonly<Record<ClassifierVariant, T>>;
+
+/** One training of a classifier. */
+export interface ClassifierTraining {
+  readonly variant: ClassifierVariant;
+  /** From 1, and then only the random streams differ; absent for repeat 0, which filters and measures. */
+  readonly repeat?: number;
+}
+
+/** `real` for repeat 0, `real/2` for repeat 2: what follows `classifier/` in ids, steps and stream names. */
+export const trainingName = ({ variant, repeat }: ClassifierTraining): string =>
+  repeat === undefined ? variant : `${variant}/${repeat}`;
 
 /** `study/<studyId>` and `study/<studyId>/<step>[/<variant>]`. */
 export function workflowIdOf(studyId: string, step?: string, variant?: string): string {

@@ -102,7 +102,7 @@ export const defaults: Omit<Study, 'studyId' | 'dataset' | 'classes'> = {
     operatingPoint: 'half',
     targetSensitivity: 0.95,
   },
-  repeats: 1,
+  repeats: 5,
   precision: 'fp32',
   execution: 'function',
   gates: [],
@@ -142,6 +142,7 @@ const nakata: Overrides<Study> = {
   },
   generator: { r1Gamma: 100, emaRampup: null },
   filter: { keepPerClass: 14_000, maxCandidates: null },
+  repeats: 1,
 };
 
 /** The whole study in minutes on two cores: the same networks and algorithms, small by these numbers alone. */
@@ -174,6 +175,7 @@ const demo: Overrides<Study> = {
   synthesis: { imagesPerClass: 400, shardImages: 104 },
   filter: { maxCandidates: 1200 },
   evaluation: { margin: 0.1 },
+  repeats: 1,
 };
 
 export const presets: Readonly<Record<Study['preset'], Overrides<Study>>> = { sound: {}, nakata, demo };

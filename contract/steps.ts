@@ -11,7 +11,7 @@ import type {
   SyntheticSetManifest,
   SyntheticShard,
 } from './manifests.ts';
-import type { ClassifierVariant } from './names.ts';
+import type { ClassifierTraining, PerVariant } from './names.ts';
 import type { EvaluationManifest } from './manifests.ts';
 import type { ReportSources } from './activities.ts';
 
@@ -21,9 +21,8 @@ export interface PrepareDatasetInput {
   readonly resolved: ResolvedStudy;
 }
 
-export interface TrainClassifierInput {
+export interface TrainClassifierInput extends ClassifierTraining {
   readonly resolved: ResolvedStudy;
-  readonly variant: ClassifierVariant;
   readonly images: RefTo<DatasetManifest> | RefTo<FilteredSetManifest>;
 }
 
@@ -59,7 +58,9 @@ export interface SyntheticSource {
 export interface EvaluateModelsInput {
   readonly resolved: ResolvedStudy;
   readonly dataset: RefTo<DatasetManifest>;
-  readonly models: Readonly<Record<ClassifierVariant, RefTo<ClassifierManifest>>>;
+  readonly models: PerVariant<RefTo<ClassifierManifest>>;
+  /** Repeats 1, 2, ... of both, equally many; absent when the study has one. */
+  readonly repeats?: PerVariant<readonly RefTo<ClassifierManifest>[]>;
   readonly filtered: RefTo<FilteredSetManifest>;
 }
 

@@ -412,7 +412,13 @@ export const studySchema = z
     synthesis: synthesisSchema,
     filter: filterSchema,
     evaluation: evaluationSchema,
-    repeats: z.literal(1).describe('classifier trainings per variant. Default: 1'),
+    repeats: z
+      .int()
+      .min(1)
+      .max(100)
+      .describe(
+        'classifiers trained per variant, which differ in their random streams alone: the first filters and measures, all score the test set. Default: 5; nakata and demo: 1',
+      ),
     precision: z.enum(['fp32', 'bf16']).describe('of convolutions and matrix products. Default: fp32'),
     execution: z
       .enum(['function', 'graph', 'eager'])

@@ -29,6 +29,7 @@ export async function publishReport({ resolved, sources }: PublishReportInput): 
   ];
   if (classifiers.synthetic) inputs.push(classifiers.synthetic);
   if (evaluation) inputs.push(evaluation);
+  if (classifiers.repeats) inputs.push(...classifiers.repeats.real, ...classifiers.repeats.synthetic);
   const description = {
     resolved,
     control,

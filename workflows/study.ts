@@ -18,11 +18,13 @@ import type { Decision, ResolvedStudy, StudyPlan } from '../contract/activities.
 import {
   classSides,
   type ClassSide,
+  type ClassifierManifest,
   type PerClass,
+  type RefTo,
   type Snapshot,
   type SyntheticSetManifest,
 } from '../contract/manifests.ts';
-import { queries, signals, updates, workflowIdOf } from '../contract/names.ts';
+import { queries, signals, trainingName, updates, workflowIdOf, type ClassifierTraining } from '../contract/names.ts';
 import type {
   ApproveSnapshotRequest,
   PauseRequest,
@@ -30,7 +32,7 @@ import type {
   StudyProgress,
   StudyResult,
 } from '../contract/progress.ts';
-import type { SynthesizeResult } from '../contract/steps.ts';
+import type { SynthesizeResult, TrainClassifierInput } from '../contract/steps.ts';
 import type { evaluateModels } from './evaluate-models.ts';
 import type { filterSynthetic } from './filter-synthetic.ts';
 import type { prepareDataset } from './prepare-dataset.ts';
@@ -60,11 +62,7 @@ export async function study(file: unknown): Promise<StudyResult> {
   const config = resolved.study;
 
   const dataset = await state.child<typeof prepareDataset>('prepareDataset', 'dataset', undefined, { resolved });
-  const real = await state.child<typeof trainClassifier>('trainClassifier', 'classifier', 'real', {
-    resolved,
-    variant: 'real',
-    images: dataset,
-  });
+  const [real, ...realRepeats] = await trainRepeats(state, resolved, { variant: 'real', images: dataset });
 
   const train = (side: ClassSide): ReturnType<typeof trainGenerator> =>
     state.child<typeof trainGenerator>('trainGenerator', 'generator', config.classes[side], {
@@ -96,14 +94,9 @@ export async function study(file: unknown): Promise<StudyResult> {
     synthetic,
   });
   const { degenerate } = await control.describeFilteredSet({ filtered });
-  const trained =
-    degenerate === null
-      ? await state.child<typeof trainClassifier>('trainClassifier', 'classifier', 'synthetic', {
-          resolved,
-          variant: 'synthetic',
-          images: filtered,
-        })
-      : null;
+  const [trained, ...syntheticRepeats] =
+    degenerate === null ? await trainRepeats(state, resolved, { variant: 'synthetic', images: filtered }) : [null];
+  const repeats = config.repeats > 1 && { repeats: { real: realRepeats, synthetic: syntheticRepeats } };
 
   if (trained && config.gates.includes('test-set')) await state.awaitResume('test-set');
   const evaluation = trained
@@ -112,6 +105,7 @@ export async function study(file: unknown): Promise<StudyResult> {
         dataset,
         filtered,
         models: { real, synthetic: trained },
+        ...repeats,
       })
     : null;
 
@@ -120,7 +114,7 @@ export async function study(file: unknown): Promise<StudyResult> {
     sources: {
       study: config,
       dataset,
-      classifiers: { real, synthetic: trained },
+      classifiers: { real, synthetic: trained, ...repeats },
       generators,
       synthetic: { negative: synthetic.negative.manifest, positive: synthetic.positive.manifest },
       filtered,
@@ -130,6 +124,23 @@ export async function study(file: unknown): Promise<StudyResult> {
   state.finish();
   await condition(allHandlersFinished);
   return result;
+}
+
+/** One after the other, as one device would anyway; repeat 0 first. */
+async function trainRepeats(
+  state: StudyState,
+  resolved: ResolvedStudy,
+  { variant, images }: Pick<TrainClassifierInput, 'variant' | 'images'>,
+): Promise<[RefTo<ClassifierManifest>, ...RefTo<ClassifierManifest>[]]> {
+  const train = (training: ClassifierTraining): ReturnType<typeof trainClassifier> =>
+    state.child<typeof trainClassifier>('trainClassifier', 'classifier', trainingName(training), {
+      resolved,
+      ...training,
+      images,
+    });
+  const trained: [RefTo<ClassifierManifest>, ...RefTo<ClassifierManifest>[]] = [await train({ variant })];
+  for (let repeat = 1; repeat < resolved.study.repeats; repeat++) trained.push(await train({ variant, repeat }));
+  return trained;
 }
 
 async function perClass<T>(

@@ -1,5 +1,6 @@
 import { upsertSearchAttributes } from '@temporalio/workflow';
 import type { ClassifierManifest, RefTo } from '../contract/manifests.ts';
+import { trainingName } from '../contract/names.ts';
 import { classifierInputSize } from '../contract/plan.ts';
 import type { TrainClassifierInput } from '../contract/steps.ts';
 import { describeGpu, runStep } from './finished-steps.ts';
@@ -9,9 +10,9 @@ import { stageOf } from './search-attributes.ts';
 
 /** InceptionResNetV2 on real or on accepted synthetic images, in segments of whole epochs. */
 export async function trainClassifier(input: TrainClassifierInput): Promise<RefTo<ClassifierManifest>> {
-  const { resolved, variant, images } = input;
+  const { resolved, images, ...training } = input;
   const { study } = resolved;
-  const step = `classifier/${variant}`;
+  const step = `classifier/${trainingName(training)}`;
   const steps = controlStep(step, 'epochs');
   upsertSearchAttributes(stageOf(study, step));
   const control = controlActivities(resolved.timeouts);
@@ -25,7 +26,7 @@ export async function trainClassifier(input: TrainClassifierInput): Promise<RefT
       classifier: study.classifier,
       inputSize: classifierInputSize(study),
       seed: study.seed,
-      variant,
+      ...training,
       precision: study.precision,
       execution: study.execution,
     },
@@ -41,13 +42,13 @@ export async function trainClassifier(input: TrainClassifierInput): Promise<RefT
       await steps.whenRunning();
       const untilEpoch = Math.min(epochs, (Math.floor(epoch / segmentEpochs) + 1) * segmentEpochs);
       const segment = await steps.interruptible(() =>
-        gpu.trainClassifierSegment({ study, variant, images, untilEpoch }),
+        gpu.trainClassifierSegment({ study, ...training, images, untilEpoch }),
       );
       if (segment === null) continue;
       ({ epoch, finished } = segment);
       const auc = segment.last === null ? '' : `validation AUC ${segment.last.validationAuc.toFixed(3)}`;
       await steps.report({ done: epoch, detail: auc });
     }
-    return { manifest: await control.publishClassifier({ studyId: study.studyId, variant }) };
+    return { manifest: await control.publishClassifier({ studyId: study.studyId, ...training }) };
   });
 }

@@ -1,4 +1,4 @@
-import type { Estimate, Interval } from '../../contract/manifests.ts';
+import type { Estimate, Interval, Spread } from '../../contract/manifests.ts';
 
 /** Numbers as people read them. Written by hand: Intl output depends on the ICU release, and a report may not. */
 
@@ -59,6 +59,10 @@ export function formatEstimate(estimate: Estimate): string {
     ? `${formatUnit(value)} (no interval)`
     : `${formatUnit(value)} (${formatLevel(ci.level)} interval ${formatInterval(ci)})`;
 }
+
+/** `0.951 (SD 0.012, 0.935 to 0.966)`. */
+export const formatSpread = ({ mean, sd, min, max }: Spread): string =>
+  `${formatUnit(mean)} (SD ${formatUnit(sd)}, ${formatUnit(min)} to ${formatUnit(max)})`;
 
 /** `1 image`, `20 images`, `1,204 images`. */
 export function plural(count: number, one: string, many = `${one}s`): string {

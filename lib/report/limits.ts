@@ -8,7 +8,9 @@ export function listLimits(inputs: ReportInputs): readonly string[] {
   const limits = [
     'For research only. Not for clinical use: no figure here says how a model would do on patients.',
     'Test images come from the same source as the training images; other devices, hospitals and patients were not tried.',
-    'Every interval and test speaks of these two fixed models. Another training run would give other models; that variation was not measured.',
+    study.repeats === 1
+      ? 'Every interval and test speaks of these two fixed models. Another training run would give other models; that variation was not measured.'
+      : `Every interval and test speaks of the two models of repeat 0, unless it says otherwise. The spread over ${study.repeats} trainings is that of the classifiers alone: one split, one generator per class and one synthetic set served them all.`,
     dataset.splitUnit === 'group'
       ? 'Groups are near-duplicate clusters found by image comparison, not patients: two views of one patient that look different can lie on both sides of the split.'
       : 'The split is by image, so images of one patient, and near duplicates, can lie on both sides of it.',

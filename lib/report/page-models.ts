@@ -4,7 +4,9 @@ import { planPhases } from '../classifier/phases.ts';
 import { formatCount, formatKimg, formatNumber, formatPercent, formatUnit } from './format.ts';
 import { markup, type SafeHtml } from './html.ts';
 import { folded, hash, section, table } from './page-parts.ts';
+import { validationPart } from './page-repeats.ts';
 import type { ReportInputs } from './report-inputs.ts';
+import { validationAucOf } from './repeats.ts';
 
 /** Where transfer learning started, and what it kept; nothing to say of random weights. */
 function describeStart({ start, config }: GeneratorManifest): string {
@@ -172,7 +174,8 @@ function describePhases({ config, history }: ClassifierManifest): string {
 }
 
 /** Both trainings of the same network. */
-export function classifiersSection({ classifiers, study }: ReportInputs): SafeHtml {
+export function classifiersSection(inputs: ReportInputs): SafeHtml {
+  const { classifiers, study } = inputs;
   const both = [classifiers.real, classifiers.synthetic];
   const row = (name: string, pick: (manifest: ClassifierManifest) => string): string[] => [
     name,
@@ -194,9 +197,9 @@ export function classifiersSection({ classifiers, study }: ReportInputs): SafeHt
         ['Validation images', ...both.map((manifest) => classifierColumn(manifest, 'validation'))],
         row('Epochs run', ({ history }) => String(history.length)),
         row('Epoch kept', ({ epoch }) => String(epoch)),
-        row('Validation AUC there', ({ history, epoch }) => {
-          const kept = history.find((record) => record.epoch === epoch);
-          return kept === undefined ? '-' : formatUnit(kept.validationAuc);
+        row('Validation AUC there', (manifest) => {
+          const auc = validationAucOf(manifest);
+          return auc === null ? '-' : formatUnit(auc);
         }),
         row('Temperature of its probabilities', ({ config, calibration }) =>
           config.calibration === 'none' ? 'none, as the study file asks' : formatNumber(calibration.temperature),
@@ -211,5 +214,6 @@ export function classifiersSection({ classifiers, study }: ReportInputs): SafeHt
       ],
     }),
     markup`<p>A temperature divides the log-odds of a model before they become probabilities. It is fitted on the validation images of that model, never on the test set, and changes neither the order of images, hence no AUC, nor which class is likelier.${both.map(calibrationNote)}</p>`,
+    validationPart(inputs),
   );
 }

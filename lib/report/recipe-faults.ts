@@ -56,10 +56,12 @@ const crossClassKept: Judge = ({ study }) => ({
       : 'Near duplicates that carry both labels were set aside.',
 });
 
-const singleRun: Judge = () => ({
-  present: true,
+const singleRun: Judge = ({ study }) => ({
+  present: study.repeats === 1,
   detail:
-    'Each model was trained once, with one seed. The seed is fixed and intervals are given, but they hold no training-to-training variation.',
+    study.repeats === 1
+      ? 'Each model was trained once, with one seed. The seed is fixed and intervals are given, but they hold no training-to-training variation.'
+      : `Each classifier was trained ${study.repeats} times, and the spread is given. Each generator was trained once.`,
 });
 
 const psiMismatch: Judge = ({ study }) => ({

@@ -7,13 +7,19 @@ import type {
   PerClass,
   SyntheticSetManifest,
 } from '../../contract/manifests.ts';
+import type { PerVariant } from '../../contract/names.ts';
 import type { Study } from '../../contract/study.ts';
 
 /** Everything a report says, as plain data and PNG bytes: this room never opens the store. */
 export interface ReportInputs {
   readonly study: Study;
   readonly dataset: DatasetManifest;
-  readonly classifiers: { readonly real: ClassifierManifest; readonly synthetic: ClassifierManifest | null };
+  readonly classifiers: {
+    readonly real: ClassifierManifest;
+    readonly synthetic: ClassifierManifest | null;
+    /** Repeats 1, 2, ...; absent when the study has one, empty where no synthetic one was trained. */
+    readonly repeats?: PerVariant<readonly ClassifierManifest[]>;
+  };
   readonly generators: PerClass<GeneratorManifest>;
   readonly synthetic: PerClass<SyntheticSetManifest>;
   readonly filtered: FilteredSetManifest;

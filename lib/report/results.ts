@@ -8,12 +8,15 @@ import type {
   GeneratorManifest,
   Manifest,
   PerClass,
+  Spread,
   SyntheticSetManifest,
 } from '../../contract/manifests.ts';
+import type { PerVariant } from '../../contract/names.ts';
 import { identityOf } from '../../contract/resolve-study.ts';
 import { listLimits } from './limits.ts';
 import { findRecipeFaults, type RecipeFault } from './recipe-faults.ts';
 import type { ReportInputs } from './report-inputs.ts';
+import { validationSpreads } from './repeats.ts';
 import { summarize, type Summary } from './summary.ts';
 import { listFingerprintChanges, listFingerprints } from './warnings.ts';
 
@@ -32,6 +35,9 @@ export interface Results {
   readonly classifiers: {
     readonly real: Facts<ClassifierManifest>;
     readonly synthetic: Facts<ClassifierManifest> | null;
+    /** Repeats 1, 2, ... and, with repeat 0, the spread of the validation AUC; absent when each was trained once. */
+    readonly repeats?: PerVariant<readonly Facts<ClassifierManifest>[]>;
+    readonly validationAuc?: PerVariant<Spread | null>;
   };
   readonly generators: PerClass<Facts<GeneratorManifest>>;
   readonly synthetic: PerClass<Facts<SyntheticSetManifest>>;
@@ -56,6 +62,7 @@ function facts<M extends Manifest & { readonly fingerprint: Fingerprint }>(manif
 /** The results as plain data. */
 export function buildResults(inputs: ReportInputs): Results {
   const { study, dataset, classifiers, generators, synthetic, filtered, evaluation } = inputs;
+  const { repeats } = classifiers;
   return {
     format: 'echoforge-results/1',
     use: 'Research only. Not for clinical use.',
@@ -65,6 +72,10 @@ export function buildResults(inputs: ReportInputs): Results {
     classifiers: {
       real: facts(classifiers.real),
       synthetic: classifiers.synthetic === null ? null : facts(classifiers.synthetic),
+      ...(repeats && {
+        repeats: { real: repeats.real.map(facts), synthetic: repeats.synthetic.map(facts) },
+        validationAuc: validationSpreads(classifiers),
+      }),
     },
     generators: { negative: facts(generators.negative), positive: facts(generators.positive) },
     synthetic: { negative: facts(synthetic.negative), positive: facts(synthetic.positive) },

@@ -12,10 +12,11 @@ import {
   plural,
   withoutStop,
 } from './format.ts';
+import { describeMeanDifference } from './page-repeats.ts';
 import type { ReportInputs } from './report-inputs.ts';
 import { findWarnings, type Warning } from './warnings.ts';
 
-/** The study in plain words: three to eight sentences, then what a reader must know before believing them. */
+/** The study in plain words: three to nine sentences, then what a reader must know before believing them. */
 export interface Summary {
   readonly sentences: readonly string[];
   readonly warnings: readonly Warning[];
@@ -100,7 +101,7 @@ function describeAcceptance(inputs: ReportInputs): string {
   return `The study ended without a comparison: ${withoutStop(filtered.degenerate ?? 'no second classifier was evaluated')} (accepted: ${rates}).`;
 }
 
-/** Three to eight sentences, and the warnings that go with them. */
+/** Three to nine sentences, and the warnings that go with them. */
 export function summarize(inputs: ReportInputs): Summary {
   const { evaluation, study } = inputs;
   const outcome =
@@ -110,6 +111,7 @@ export function summarize(inputs: ReportInputs): Summary {
           describeResult(inputs, evaluation),
           describeDifference(evaluation, study.evaluation.ciLevel),
           describeNonInferiority(inputs, evaluation),
+          evaluation.repeats === undefined ? null : describeMeanDifference(evaluation.repeats),
         ];
   const sentences = [describeQuestion(inputs), ...describeWork(inputs), ...outcome, describeGenerators(inputs)];
   return { sentences: sentences.filter((sentence) => sentence !== null), warnings: findWarnings(inputs) };

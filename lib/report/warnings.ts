@@ -1,7 +1,24 @@
 import { canonicalJson } from '../../contract/canonical-json.ts';
-import { classSides, type ClassSide, type Fingerprint, type ModelEvaluation } from '../../contract/manifests.ts';
-import { formatCount, formatKimg, formatNumber, formatPercent, formatUnit, withoutStop } from './format.ts';
+import {
+  classSides,
+  type ClassSide,
+  type EvaluationManifest,
+  type Fingerprint,
+  type ModelEvaluation,
+} from '../../contract/manifests.ts';
+import type { ClassifierVariant } from '../../contract/names.ts';
+import type { Study } from '../../contract/study.ts';
+import {
+  formatCount,
+  formatKimg,
+  formatLevel,
+  formatNumber,
+  formatPercent,
+  formatUnit,
+  withoutStop,
+} from './format.ts';
 import { findRecipeFaults } from './recipe-faults.ts';
+import { listTrainings } from './repeats.ts';
 import type { ReportInputs } from './report-inputs.ts';
 
 /** `serious` (red) makes the main figures unusable as they stand; `caution` limits what they mean. */
@@ -134,6 +151,28 @@ function warnOfModel(model: ModelEvaluation, classes: ReportInputs['study']['cla
   return warnings;
 }
 
+/** Where the verdict of repeat 0, the only test, hangs on the luck of its training. */
+function warnOfRepeats({ repeats, comparison }: EvaluationManifest, { evaluation }: Study): readonly Warning[] {
+  const verdict = comparison.nonInferiority?.nonInferior;
+  if (repeats === undefined || verdict === undefined) return [];
+  const { pairs, ci } = repeats.comparison;
+  const shown = pairs.filter(({ nonInferior }) => nonInferior === true).length;
+  const warnings: Warning[] = [];
+  if (shown > 0 && shown < pairs.length)
+    warnings.push(
+      caution(
+        `Non-inferiority hangs on the training: it was ${verdict ? 'shown' : 'not shown'} with repeat 0, which counts, and shown in ${shown} of ${pairs.length} pairs of trainings.`,
+      ),
+    );
+  if (verdict && ci !== null && ci.upper >= evaluation.margin)
+    warnings.push(
+      caution(
+        `Non-inferiority holds for the two models of repeat 0. Over other test images and other trainings the mean loss of AUC may be ${formatUnit(ci.upper)} (${formatLevel(ci.level)} interval), no less than the margin of ${formatUnit(evaluation.margin)}.`,
+      ),
+    );
+  return warnings;
+}
+
 function warnOfEvaluation({ study, evaluation, generators }: ReportInputs): readonly Warning[] {
   if (evaluation === null) return [];
   const { audit, test, models, comparison } = evaluation;
@@ -147,6 +186,7 @@ function warnOfEvaluation({ study, evaluation, generators }: ReportInputs): read
         `The real-trained classifier is weak (AUC ${formatUnit(models.real.auc.value)}): being no worse than it proves nothing, and ${generators.negative.floor.name === 'fid' ? 'the filter rests' : 'the filter and the snapshot metric rest'} on it.`,
       ),
     );
+  warnings.push(...warnOfRepeats(evaluation, study));
   if (Math.min(test.negative, test.positive) < smallTestSet) {
     const smallest = comparison.nonInferiority?.smallestMargin ?? null;
     const could =
@@ -165,15 +205,17 @@ function warnOfEvaluation({ study, evaluation, generators }: ReportInputs): read
 /** Fingerprints by step, in the order of the study; steps that did not happen are absent. */
 export function listFingerprints(inputs: ReportInputs): readonly { step: string; fingerprint: Fingerprint }[] {
   const { dataset, classifiers, generators, synthetic, filtered, evaluation } = inputs;
+  const trained = (variant: ClassifierVariant): [string, Fingerprint][] =>
+    listTrainings(classifiers, variant).map(([step, { fingerprint }]) => [step, fingerprint]);
   const steps: readonly (readonly [string, Fingerprint | undefined])[] = [
     ['dataset', dataset.fingerprint],
-    ['classifier/real', classifiers.real.fingerprint],
+    ...trained('real'),
     ['generator/negative', generators.negative.fingerprint],
     ['generator/positive', generators.positive.fingerprint],
     ['synthetic/negative', synthetic.negative.fingerprint],
     ['synthetic/positive', synthetic.positive.fingerprint],
     ['filter', filtered.fingerprint],
-    ['classifier/synthetic', classifiers.synthetic?.fingerprint],
+    ...trained('synthetic'),
     ['evaluation', evaluation?.fingerprint],
   ];
   return steps.flatMap(([step, fingerprint]) => (fingerprint === undefined ? [] : [{ step, fingerprint }]));
@@ -182,14 +224,12 @@ export function listFingerprints(inputs: ReportInputs): readonly { step: string;
 /** `step: change` for every segment that resumed on other software, device or settings. */
 export function listFingerprintChanges({ classifiers, generators }: ReportInputs): readonly string[] {
   const trainings = [
-    ['classifier/real', classifiers.real],
+    ...listTrainings(classifiers, 'real'),
     ['generator/negative', generators.negative],
     ['generator/positive', generators.positive],
-    ['classifier/synthetic', classifiers.synthetic],
+    ...listTrainings(classifiers, 'synthetic'),
   ] as const;
-  return trainings.flatMap(([step, manifest]) =>
-    (manifest?.fingerprintChanges ?? []).map((change) => `${step}: ${change}`),
-  );
+  return trainings.flatMap(([step, manifest]) => manifest.fingerprintChanges.map((change) => `${step}: ${change}`));
 }
 
 function warnOfFingerprints(inputs: ReportInputs): readonly Warning[] {

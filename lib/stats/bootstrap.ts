@@ -28,29 +28,44 @@ export function bootstrapAuc(
       `bootstrapAuc requires one group per image, got ${input.groups.length} of ${input.labels.length}`,
     );
   const strata = stratify(input);
-  const groupsWith = (label: number): number =>
-    strata.flat().filter((members) => members.some((i) => at(input.labels, i) === label)).length;
-  if (groupsWith(0) < 2 || groupsWith(1) < 2) return null;
-
-  const order = input.scores.map((_, i) => i).sort((a, b) => at(input.scores, a) - at(input.scores, b));
+  if (strata === null) return null;
+  const order = ascendingOrder(input.scores);
   const weights = new Float64Array(input.scores.length);
   const aucs: number[] = [];
   for (let resample = 0; resample < input.resamples; resample++) {
-    weights.fill(0);
-    for (const groups of strata)
-      for (let draw = 0; draw < groups.length; draw++)
-        for (const i of at(groups, randomInt(input.rng, groups.length))) weights[i] = at(weights, i) + 1;
+    drawGroups(strata, input.rng, weights);
     aucs.push(weightedAuc(input, { order, weights }));
   }
-  const tail = (1 - input.level) / 2;
-  const lower = quantile(aucs, tail);
-  const upper = quantile(aucs, 1 - tail);
-  if (aucs.every((auc) => auc === aucs[0])) return null;
-  return { lower, upper, level: input.level, method: `percentile bootstrap of groups, ${input.resamples} resamples` };
+  return percentileInterval(aucs, { level: input.level, drawn: 'groups' });
 }
 
-/** Groups as lists of image indices, by the classes that they hold; strata and groups in order of first appearance. */
-function stratify({ groups, labels }: GroupedScores): number[][][] {
+/** The middle `level` of the resampled values; null when all agree. */
+export function percentileInterval(
+  values: readonly number[],
+  { level, drawn }: { readonly level: number; readonly drawn: string },
+): Interval | null {
+  if (values.every((value) => value === values[0])) return null;
+  const tail = (1 - level) / 2;
+  const [lower, upper] = [quantile(values, tail), quantile(values, 1 - tail)];
+  return { lower, upper, level, method: `percentile bootstrap of ${drawn}, ${values.length} resamples` };
+}
+
+export const ascendingOrder = (scores: readonly number[]): number[] =>
+  scores.map((_, i) => i).sort((a, b) => at(scores, a) - at(scores, b));
+
+/** Draws whole groups with replacement within each stratum: how often each image was drawn goes into `weights`. */
+export function drawGroups(strata: readonly (readonly (readonly number[])[])[], rng: Rng, weights: Float64Array): void {
+  weights.fill(0);
+  for (const groups of strata)
+    for (let draw = 0; draw < groups.length; draw++)
+      for (const i of at(groups, randomInt(rng, groups.length))) weights[i] = at(weights, i) + 1;
+}
+
+/**
+ * Groups as lists of image indices, by the classes that they hold; strata and groups in order of first appearance. Null when
+ * a class has fewer than two groups: every resample would hold the same one.
+ */
+export function stratify({ groups, labels }: Omit<GroupedScores, 'scores'>): number[][][] | null {
   const byGroup = new Map<string, number[]>();
   groups.forEach((group, i) => byGroup.set(group, [...(byGroup.get(group) ?? []), i]));
   const byClass = new Map<string, number[][]>();
@@ -58,11 +73,14 @@ function stratify({ groups, labels }: GroupedScores): number[][][] {
     const stratum = [...new Set(members.map((i) => at(labels, i)))].sort().join('+');
     byClass.set(stratum, [...(byClass.get(stratum) ?? []), members]);
   }
-  return [...byClass.values()];
+  const strata = [...byClass.values()];
+  const groupsWith = (label: number): number =>
+    strata.flat().filter((members) => members.some((i) => at(labels, i) === label)).length;
+  return groupsWith(0) < 2 || groupsWith(1) < 2 ? null : strata;
 }
 
 /** AUC of a multiset of images given by whole-number weights; one pass over the ascending `order`. */
-function weightedAuc(
+export function weightedAuc(
   { scores, labels }: BinaryScores,
   { order, weights }: { readonly order: readonly number[]; readonly weights: Float64Array },
 ): number {

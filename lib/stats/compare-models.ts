@@ -39,9 +39,8 @@ export interface ComparedModels {
 export function compareModels(input: CompareModelsInput): ComparedModels {
   const { predictions } = input;
   requireSameImages(predictions);
-  const labels = predictions.real.map((prediction) => (prediction.side === 'positive' ? 1 : 0));
-  // An image without a group is a group of its own.
-  const groups = predictions.real.map(({ groupId, member }, i) => groupId ?? `${member}#${i}`);
+  const labels = labelsOf(predictions.real);
+  const groups = groupsOf(predictions.real);
   const notes: string[] = [];
   const models = {
     real: evaluate('real', { ...input, labels, groups, notes }),
@@ -58,7 +57,16 @@ export function compareModels(input: CompareModelsInput): ComparedModels {
   return { models, comparison: { mcnemar: mcnemarOf(input, labels), ...aucs, notes: [...notes, ...aucs.notes] } };
 }
 
-function requireSameImages({ real, synthetic }: CompareModelsInput['predictions']): void {
+/** 1 positive, 0 negative. */
+export const labelsOf = (predictions: readonly Prediction[]): number[] =>
+  predictions.map(({ side }) => (side === 'positive' ? 1 : 0));
+
+/** An image without a group is a group of its own. */
+export const groupsOf = (predictions: readonly Prediction[]): string[] =>
+  predictions.map(({ groupId, member }, i) => groupId ?? `${member}#${i}`);
+
+/** Throws RangeError when the two lists are not about the same images, or when a class has no image at all. */
+export function requireSameImages({ real, synthetic }: CompareModelsInput['predictions']): void {
   if (real.length !== synthetic.length)
     throw new RangeError(`compareModels requires equally many predictions, got ${real.length} and ${synthetic.length}`);
   real.forEach((a, i) => {

@@ -39,11 +39,19 @@ const test = (shift: number): Prediction[] =>
     probability: 1 / (1 + Math.exp(-logit - shift)),
   }));
 
-/** The real-trained model of an evaluation whose models have these validation scores, temperature and test scores. */
-async function evaluate(
+interface World {
+  readonly cut: number;
+  readonly temperature?: number;
+  readonly shift?: number;
+  /** Of the validation scores of repeat 1 of both models; without it there is none. */
+  readonly repeatCut?: number;
+}
+
+/** An evaluation whose real-trained model has these validation scores, temperature and test scores. */
+async function compare(
   evaluation: Record<string, unknown>,
-  { cut, temperature = 1, shift = 0 }: { cut: number; temperature?: number; shift?: number },
-): Promise<ModelEvaluation> {
+  { cut, temperature = 1, shift = 0, repeatCut }: World,
+): Promise<EvaluationManifest> {
   const store = createMemoryStore();
   const cache = createBlobCache({ dir: join(dir, 'cache'), maxBytes: 2 ** 20 });
   const classes = { negative: 'benign', positive: 'malignant' };
@@ -79,10 +87,22 @@ async function evaluate(
     ...{ study, dataset, filtered, predictions: { real: predictions, synthetic: predictions } },
     models: { real: await model('real', cut), synthetic: await model('synthetic', -cut) },
   };
+  const repeat = async (variant: 'real' | 'synthetic', at: number) => [
+    { classifier: await model(variant, at), predictions },
+  ];
+  const repeats =
+    repeatCut === undefined
+      ? {}
+      : { repeats: { real: await repeat('real', repeatCut), synthetic: await repeat('synthetic', -repeatCut) } };
   const environment = new MockActivityEnvironment();
   // `run` forgets what its function returns.
-  const ref = (await environment.run(() => compareClassifiers(input))) as RefTo<EvaluationManifest>;
-  const { models } = await getManifest<EvaluationManifest>(store, ref);
+  const ref = (await environment.run(() => compareClassifiers({ ...input, ...repeats }))) as RefTo<EvaluationManifest>;
+  return await getManifest<EvaluationManifest>(store, ref);
+}
+
+/** The real-trained model of such an evaluation. */
+async function evaluate(evaluation: Record<string, unknown>, world: World): Promise<ModelEvaluation> {
+  const { models } = await compare(evaluation, world);
   // Each model is cut where its own validation images say.
   if (evaluation['operatingPoint'] === 'youden')
     expect(models.synthetic.operatingPoint.threshold).toBeCloseTo(1 - models.real.operatingPoint.threshold, 12);
@@ -106,6 +126,18 @@ describe('the operating point of an evaluation', () => {
     expect(confusion).toEqual({ tp: 2, fp: 0, tn: 3, fn: 1 });
     const cooler = await evaluate({ operatingPoint: 'youden' }, { cut: 1.5, temperature: 4 });
     expect(cooler.operatingPoint.threshold).toBeCloseTo(middle(1.5, 4), 12);
+  });
+  it('is that of each repeat by itself, and the models of repeat 0 stay what they are without repeats', async () => {
+    const youden = { operatingPoint: 'youden' };
+    const { repeats, ...alone } = await compare(youden, { cut: 1.5, repeatCut: 0 });
+    const [first, second] = repeats?.models.real.repeats ?? [];
+    expect(first).toMatchObject({ threshold: alone.models.real.operatingPoint.threshold, accuracy: 5 / 6, auc: 8 / 9 });
+    expect(second?.threshold).toBeCloseTo(middle(0), 12);
+    expect(second).toMatchObject({ accuracy: 5 / 6, sensitivity: 1, specificity: 2 / 3, auc: 8 / 9 });
+    expect(second?.predictions).toEqual(alone.models.real.predictions);
+    const once = await compare(youden, { cut: 1.5 });
+    expect(once).not.toHaveProperty('repeats');
+    expect(once).toEqual(alone);
   });
   it('stays where it is when the test scores change: the test set chooses nothing', async () => {
     for (const rule of [{ operatingPoint: 'youden' }, { operatingPoint: 'sensitivity', targetSensitivity: 0.9 }]) {

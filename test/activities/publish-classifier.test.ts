@@ -6,6 +6,7 @@ import { createControlActivities } from '../../activities/control.ts';
 import { fetchClassifier, jsonLines } from '../../activities/local-inputs.ts';
 import { studyKey, trainingHeadKey } from '../../contract/keys.ts';
 import type { ClassifierManifest, RefTo, ValidationScore } from '../../contract/manifests.ts';
+import { trainingName, type ClassifierTraining } from '../../contract/names.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
 import { newClassifierState } from '../../contract/training-state.ts';
 import { getManifest, putBlob } from '../../lib/storage/blobs.ts';
@@ -32,6 +33,7 @@ const scores = [5, 4, -4, 3, -3, 6].map((margin, i): ValidationScore => {
 async function publish(
   classifier: Record<string, unknown>,
   validation: readonly ValidationScore[] | null,
+  training: ClassifierTraining = { variant: 'real' },
 ): Promise<{ store: ObjectStore; ref: RefTo<ClassifierManifest> }> {
   const store = createMemoryStore();
   const classes = { negative: 'benign', positive: 'malignant' };
@@ -39,7 +41,7 @@ async function publish(
   await updatePointer(store, studyKey('s1'), () => ({ study, source: null }));
   const perClass = { negative: 3, positive: 3 };
   await claimHead({
-    ...{ store, key: trainingHeadKey('s1', 'classifier/real'), owner: 'test', nonce: '1' },
+    ...{ store, key: trainingHeadKey('s1', `classifier/${trainingName(training)}`), owner: 'test', nonce: '1' },
     configSha256: '0'.repeat(64),
     initial: {
       ...newClassifierState,
@@ -52,7 +54,7 @@ async function publish(
   const control = createControlActivities({
     ...{ store, timeouts: 'test', findIdleQueues: () => Promise.resolve([]), freeBytes: () => Promise.resolve(null) },
   });
-  return { store, ref: await control.publishClassifier({ studyId: 's1', variant: 'real' }) };
+  return { store, ref: await control.publishClassifier({ studyId: 's1', ...training }) };
 }
 
 describe('publishClassifier', () => {
@@ -72,6 +74,12 @@ describe('publishClassifier', () => {
       temperature: 1,
       note: null,
     });
+  });
+  it('reads the training of a repeat, and says which it is; repeat 0 says nothing of repeats', async () => {
+    const { store, ref } = await publish({}, scores, { variant: 'synthetic', repeat: 2 });
+    expect(await getManifest<ClassifierManifest>(store, ref)).toMatchObject({ variant: 'synthetic', repeat: 2 });
+    const first = await publish({}, scores);
+    expect(await getManifest<ClassifierManifest>(first.store, first.ref)).not.toHaveProperty('repeat');
   });
   it('refuses a training without validation scores', async () => {
     await expect(publish({}, null)).rejects.toThrow(/finished training/);

@@ -6,9 +6,10 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createGpuActivities } from '../../activities/gpu.ts';
 import type { GeneratorSegmentResult, TrainGeneratorSegmentInput } from '../../contract/activities.ts';
-import type { EngineRunner, TrainGeneratorTask } from '../../contract/engine.ts';
+import type { EngineRunner, TrainClassifierTask, TrainGeneratorTask } from '../../contract/engine.ts';
 import { trainingHeadKey } from '../../contract/keys.ts';
 import type { DatasetManifest } from '../../contract/manifests.ts';
+import type { ClassifierTraining } from '../../contract/names.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
 import { generatorStateSchema } from '../../contract/training-state.ts';
 import { putManifest } from '../../lib/storage/blobs.ts';
@@ -104,6 +105,41 @@ async function segmentInput(store: ObjectStore): Promise<TrainGeneratorSegmentIn
   });
   return { study, side: 'negative', dataset, untilNimg: 64, bestNimg: null };
 }
+
+describe('a segment of a classifier', () => {
+  /** Names of the training that a segment of `training` claims, and of its random streams. */
+  async function namesOf(training: ClassifierTraining): Promise<{ stream: string; heads: string[] }> {
+    const store = createMemoryStore();
+    const cache = createBlobCache({ dir: join(dir, 'blobs'), maxBytes: 1e6 });
+    let stream = '';
+    const engine: EngineRunner = {
+      run: (task, input) => {
+        if (task === 'describeEngine') return Promise.resolve(fakeFingerprint as never);
+        stream = (input as TrainClassifierTask).stream;
+        return Promise.reject(new Error('seen'));
+      },
+    };
+    const gpu = createGpuActivities({ store, cache, workDir: dir, engine });
+    const { dataset } = await segmentInput(store);
+    const segment = { study, ...training, images: dataset, untilEpoch: 1 };
+    const environment = new MockActivityEnvironment({ heartbeatTimeoutMs: 800, attempt: 1 });
+    await expect(environment.run(() => gpu.trainClassifierSegment(segment))).rejects.toThrow('seen');
+    const heads: string[] = [];
+    for await (const { key } of store.list('studies/s1/training/')) heads.push(key);
+    return { stream, heads };
+  }
+
+  it('has a head and random streams of its own for every repeat; those of repeat 0 are the names of the variant', async () => {
+    expect(await namesOf({ variant: 'real' })).toEqual({
+      stream: 'classifier/real',
+      heads: ['studies/s1/training/classifier/real/head.json'],
+    });
+    expect(await namesOf({ variant: 'synthetic', repeat: 2 })).toEqual({
+      stream: 'classifier/synthetic/2',
+      heads: ['studies/s1/training/classifier/synthetic/2/head.json'],
+    });
+  });
+});
 
 describe('a training segment', () => {
   /** Runs the activity on one store as often as asked; each call may say how often a person let it go on. */

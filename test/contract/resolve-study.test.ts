@@ -85,6 +85,14 @@ describe('resolveStudyFile', () => {
     expect(problem?.message).toContain(`config-${config} grows its networks progressively`);
   });
 
+  it('trains five of each classifier by default, and one in nakata and demo', () => {
+    const repeats = (file: object): number => resolveStudyFile({ ...minimal, ...file }).repeats;
+    expect(repeats({})).toBe(5);
+    expect(repeats({ preset: 'demo' })).toBe(1);
+    expect(repeats({ preset: 'nakata', classifier: { allowRandomTrunk: true } })).toBe(1);
+    expect(repeats({ preset: 'demo', repeats: 3 })).toBe(3);
+  });
+
   it('keeps operational fields out of the identity of a study', () => {
     const a = identityOf(resolveStudyFile({ ...minimal, owner: 'a', reuse: false, gates: ['snapshot'] }));
     const b = identityOf(resolveStudyFile({ ...minimal, studyId: 'other', queues: { synthesize: 'gpu-b' } }));

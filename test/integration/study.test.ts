@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { ReevaluationRow } from '../../contract/activities.ts';
-import { reevaluationsKey } from '../../contract/keys.ts';
+import { reevaluationsKey, testLedgerKey } from '../../contract/keys.ts';
 import type { EvaluationManifest, FilteredSetManifest, Prediction } from '../../contract/manifests.ts';
 import type { ToolManifest, ToolResult } from '../../contract/tools.ts';
 import { describeRuntime } from '../../lib/fingerprint.ts';
@@ -201,34 +201,68 @@ describe('the tools on a study', () => {
   });
 });
 
-describe('a study that supplies the weights of the 2015 Inception network, and starts from generators of another', () => {
-  it('chooses snapshots by FID, and says so and by which weights, and what its generators started from', async () => {
+describe('a study that supplies the weights of the 2015 Inception network, starts from generators of another, and trains its classifiers twice', () => {
+  let key = '';
+  let checkpoint = '';
+  beforeAll(async () => {
     const listed = await runner.echoforge('checkpoints', studyId);
-    const checkpoint = /studies\/whole\/training\/generator\/benign\/files\/[0-9a-f]{64}/.exec(listed)?.[0];
+    checkpoint = /studies\/whole\/training\/generator\/benign\/files\/[0-9a-f]{64}/.exec(listed)?.[0] ?? '';
     const file = join(dir, 'inception.safetensors');
     await writeInceptionWeights(file);
-    const key = /weights\/[0-9a-f]{64}\/\S+?\.safetensors/.exec(await runner.echoforge('import-weights', file))?.[0];
+    key = /weights\/[0-9a-f]{64}\/\S+?\.safetensors/.exec(await runner.echoforge('import-weights', file))?.[0] ?? '';
     await runner.importPhantoms('few', 24);
     await runner.start('fid', {
       ...{ ...smallStudy, dataset: { name: 'few' }, prepare: { minImagesPerClass: 20 } },
       classifier: { ...smallStudy.classifier, epochs: 2, segmentEpochs: 2 },
       generator: { ...smallStudy.generator, totalKimg: 0.128, resumeFrom: checkpoint, freezeD: 1 },
       snapshotMetric: { fakes: 32, inceptionWeights: key },
+      // Two epochs need not recognise anything: half of the candidates are kept all the same.
+      filter: { rule: 'quantile' },
+      repeats: 2,
     });
     await runner.finish('study/fid');
+  });
+
+  it('chooses snapshots by FID, and says so and by which weights, and what its generators started from', async () => {
     const { generators, synthetic } = JSON.parse((await runner.results('fid')).toString()) as Results;
     for (const side of ['negative', 'positive'] as const) {
       const { floor, snapshots, start } = generators[side];
-      expect(start).toEqual({ sha256: checkpoint?.split('/').at(-1), discriminator: 'taken' });
+      expect(start).toEqual({ sha256: checkpoint.split('/').at(-1), discriminator: 'taken' });
       const measured = [floor, ...snapshots.map(({ metric }) => metric)];
       expect(measured).toHaveLength(3);
-      for (const metric of measured) expect(metric).toMatchObject({ name: 'fid', weights: key?.split('/')[1] });
+      for (const metric of measured) expect(metric).toMatchObject({ name: 'fid', weights: key.split('/')[1] });
       const values = snapshots.map(({ metric }) => metric?.value ?? Number.NaN);
       expect(synthetic[side].snapshot.metric?.value).toBe(Math.min(...values));
     }
     const html = (await runner.report('fid')).toString();
     expect(html).not.toContain('fd.irv2-real');
-    expect(html).toContain(key?.split('/')[1]?.slice(0, 12));
+    expect(html).toContain(key.split('/')[1]?.slice(0, 12));
+  });
+
+  it('carries the second training of each classifier, a child of its own, to the comparison', async () => {
+    const { classifiers, evaluation } = JSON.parse((await runner.results('fid')).toString()) as Results;
+    const repeats = evaluation?.repeats;
+    if (!evaluation || !repeats || !classifiers.repeats) throw new Error('expected repeats');
+    for (const variant of ['real', 'synthetic'] as const) {
+      expect(classifiers.repeats[variant]).toHaveLength(1);
+      expect(classifiers.repeats[variant][0]?.weights).not.toEqual(classifiers[variant]?.weights);
+      const { repeats: each, auc } = repeats.models[variant];
+      expect(each[0]).toMatchObject({
+        ...{ auc: evaluation.models[variant].auc.value, accuracy: evaluation.models[variant].accuracy.value },
+        predictions: evaluation.models[variant].predictions,
+      });
+      const second = each[1];
+      if (!second) throw new Error('expected a second training');
+      const predictions = parsePredictions((await getBlob(runner.store, second.predictions)).toString());
+      const again = recomputeEvaluation({ real: predictions, synthetic: predictions, threshold: second.threshold });
+      expect(second.auc).toBeCloseTo(again.models.real.auc, 12);
+      expect(auc.mean).toBeCloseTo((evaluation.models[variant].auc.value + second.auc) / 2, 12);
+      const list = await runner.temporal('workflow', 'describe', '-w', `study/fid/classifier/${variant}/1`);
+      expect(list).toContain('COMPLETED');
+    }
+    const ledger = await readPointer<{ rows: readonly unknown[] }>(runner.store, testLedgerKey('fid'));
+    expect(ledger?.value.rows).toHaveLength(4);
+    expect((await runner.report('fid')).toString()).toContain('Each classifier was trained 2 times');
   });
 });
 

@@ -9,6 +9,7 @@ import type {
 } from '../../contract/activities.ts';
 import { canonicalJson } from '../../contract/canonical-json.ts';
 import type { Fingerprint, Snapshot, SnapshotMetric } from '../../contract/manifests.ts';
+import { trainingName } from '../../contract/names.ts';
 import type { ManifestRef } from '../../contract/refs.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
 import {
@@ -40,6 +41,8 @@ export interface FakeWorld {
   degenerate: string | null;
   /** Precision and execution of the last prediction. */
   predictedWith: string;
+  /** Classifiers that scored the test set, in order: `real`, `real/1`. */
+  readonly predicted: string[];
   /** Seeds of each chunk of generated images. */
   readonly generatedSeeds: (readonly number[])[];
   /** Weights of each measured snapshot; null for the floor. */
@@ -64,6 +67,8 @@ export const fakeFingerprint: Fingerprint = {
 };
 
 const sha = (name: string): string => Buffer.from(name).toString('hex').padEnd(64, '0').slice(0, 64);
+
+const nameOf = ({ sha256 }: ManifestRef): string => Buffer.from(sha256, 'hex').toString().replaceAll('\0', '');
 
 // A reference of any kind: the fakes never look inside.
 const ref = <K extends string>(kind: K, name: string): ManifestRef<K> => ({ kind, sha256: sha(name), bytes: 1 });
@@ -137,7 +142,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
       decisions.push(decision);
       return Promise.resolve();
     },
-    publishClassifier: ({ variant }) => Promise.resolve(ref('classifier', variant)),
+    publishClassifier: (training) => Promise.resolve(ref('classifier', trainingName(training))),
     publishFilteredSet: ({ filtered }) => Promise.resolve(filtered),
     publishGenerator: ({ side }) => Promise.resolve(ref('generator', side)),
     publishSyntheticSet: ({ manifest }) =>
@@ -227,8 +232,8 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
       const snapshots = snapshotsUntil(untilNimg).map(({ nimg, weights }) => ({ nimg, weights }));
       return { nimg: untilNimg, snapshots, interrupted: false };
     },
-    trainClassifierSegment: ({ variant, untilEpoch, study }) => {
-      epochs.set(variant, untilEpoch);
+    trainClassifierSegment: ({ untilEpoch, study, ...training }) => {
+      epochs.set(trainingName(training), untilEpoch);
       const finishedNow = untilEpoch >= study.classifier.epochs;
       return Promise.resolve({ epoch: untilEpoch, finished: finishedNow, interrupted: false, last: null });
     },
@@ -263,7 +268,8 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     sweepTruncation: ({ plan }) => Promise.resolve(toolResult(plan, 5)),
     interpolateLatents: ({ plan }) => Promise.resolve(toolResult(plan, 2)),
     scoreShard: ({ shard }) => Promise.resolve({ ...shard, scores: ref('s', 's'), accepted: 4 }),
-    predictTestSet: ({ precision, execution }) => {
+    predictTestSet: ({ precision, execution, classifier }) => {
+      world.predicted.push(nameOf(classifier));
       world.predictedWith = `${precision}/${execution}`;
       return Promise.resolve(ref('p', 'p'));
     },
@@ -281,6 +287,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     divergesBefore: null,
     degenerate: null,
     predictedWith: '',
+    predicted: [],
     generatedSeeds: [],
     measured: [],
     projected: [],

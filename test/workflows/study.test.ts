@@ -56,6 +56,23 @@ describe('study workflow', () => {
     expect(progress.steps.every(({ state }) => state === 'done')).toBe(true);
   });
 
+  it('trains every repeat as a child of its own, before the step that needs it, and scores the test set with all', async () => {
+    const handle = await start({ repeats: 3 });
+    await handle.result();
+    const { steps } = await progressOf(handle);
+    const trainings = steps.map(({ step }) => step).filter((step) => step.startsWith('classifier/'));
+    expect(trainings).toEqual([
+      ...['classifier/real', 'classifier/real/1', 'classifier/real/2'],
+      ...['classifier/synthetic', 'classifier/synthetic/1', 'classifier/synthetic/2'],
+    ]);
+    const { status, type } = await world.client.workflow.getHandle(`${handle.workflowId}/classifier/synthetic/2`).describe();
+    expect([status.name, type]).toEqual(['COMPLETED', 'trainClassifier']);
+    expect(world.fakes.predicted).toEqual(['real', 'synthetic', 'real/1', 'real/2', 'synthetic/1', 'synthetic/2']);
+    expect(world.fakes.calls.indexOf('predictTestSet')).toBeGreaterThan(
+      world.fakes.calls.lastIndexOf('publishClassifier'),
+    );
+  });
+
   it('chooses the snapshot with the lowest metric', async () => {
     const handle = await start();
     await handle.result();
@@ -248,8 +265,9 @@ describe('study workflow', () => {
 
   it('ends in a report without a synthetic classifier when no fake was accepted', async () => {
     world.fakes.degenerate = 'no image of class benign was accepted';
-    const handle = await start();
+    const handle = await start({ repeats: 2 });
     await handle.result();
+    expect(world.fakes.calls.filter((name) => name === 'publishClassifier')).toHaveLength(2);
     expect(world.fakes.calls).not.toContain('predictTestSet');
     expect(world.fakes.calls).toContain('renderReport');
     expect(world.fakes.calls).not.toContain('releaseModels');

@@ -11,10 +11,12 @@ import type {
   OperatingPoint,
   PerClass,
   Prediction,
+  RepeatedModel,
   ShardRef,
   SnapshotMetric,
   SyntheticSetManifest,
 } from '../../../contract/manifests.ts';
+import { trainingName, type ClassifierTraining, type ClassifierVariant } from '../../../contract/names.ts';
 import type { BlobRef } from '../../../contract/refs.ts';
 import { resolveStudyFile } from '../../../contract/resolve-study.ts';
 import { defaults } from '../../../contract/presets.ts';
@@ -22,6 +24,7 @@ import type { Study } from '../../../contract/study.ts';
 import { createRng } from '../../../lib/random.ts';
 import type { ReportInputs } from '../../../lib/report/report-inputs.ts';
 import { compareModels } from '../../../lib/stats/compare-models.ts';
+import { compareRepeats, type RepeatPredictions } from '../../../lib/stats/compare-repeats.ts';
 
 /** A finished study, made up here with the shapes and sizes of a small real one. Images are drawn speckle, nobody's. */
 
@@ -115,8 +118,9 @@ export function evaluateFake(
   };
 }
 
-function fakeClassifier(study: Study, variant: 'real' | 'synthetic', train: number): ClassifierManifest {
-  const rng = createRng(5, variant);
+function fakeClassifier(study: Study, training: ClassifierTraining, train: number): ClassifierManifest {
+  const { variant } = training;
+  const rng = createRng(5, trainingName(training));
   const history = Array.from({ length: 14 }, (_, i) => ({
     epoch: i + 1,
     learningRate: i < 9 ? 0.001 : 0.0001,
@@ -127,7 +131,7 @@ function fakeClassifier(study: Study, variant: 'real' | 'synthetic', train: numb
   }));
   return {
     kind: 'classifier',
-    variant,
+    ...training,
     config: study.classifier,
     inputSize: 96,
     parameters: 55_912_674,
@@ -322,7 +326,40 @@ export const fixtureFile = {
   classes: { negative: 'benign', positive: 'malignant' },
   image: { resolution: 64 },
   filter: { maxCandidates: 30_000 },
+  repeats: 1,
 };
+
+/** A study whose classifiers were trained three times; `shift` of the real-trained repeats, as in fakePredictions. */
+export async function makeRepeatedInputs(shifts = [3.4, 2.9, 3.1]): Promise<ReportInputs> {
+  const inputs = await makeInputs({ repeats: 3 });
+  const { study, classifiers, evaluation } = inputs;
+  const { threshold } = fakeOperatingPoint(study);
+  const of = (variant: ClassifierVariant, shift: number, repeat: number): RepeatPredictions => ({
+    predictions: fakePredictions(repeat === 0 ? variant : `${variant}/${repeat}`, shift),
+    threshold,
+  });
+  const compared = compareRepeats(
+    {
+      real: shifts.map((shift, repeat) => of('real', shift, repeat)),
+      synthetic: [2.2, 2.4, 2].map((shift, repeat) => of('synthetic', shift, repeat)),
+    },
+    { ...study.evaluation, bootstrapResamples: 200, seed: study.seed },
+  );
+  const stored = (variant: ClassifierVariant): RepeatedModel => {
+    const { repeats, ...spread } = compared.models[variant];
+    return { ...spread, repeats: repeats.map((one, r) => ({ ...one, predictions: fakeBlob(`${variant}/${r}`) })) };
+  };
+  const further = (variant: ClassifierVariant, train: number): ClassifierManifest[] =>
+    [1, 2].map((repeat) => fakeClassifier(study, { variant, repeat }, train));
+  return {
+    ...inputs,
+    classifiers: { ...classifiers, repeats: { real: further('real', 190), synthetic: further('synthetic', 544) } },
+    evaluation: evaluation && {
+      ...evaluation,
+      repeats: { models: { real: stored('real'), synthetic: stored('synthetic') }, comparison: compared.comparison },
+    },
+  };
+}
 
 /** Complete inputs; `file` overrides the study file, `cellPx` is the side of a grid's cell. */
 export async function makeInputs(file: Record<string, unknown> = {}, cellPx = 8): Promise<ReportInputs> {
@@ -331,7 +368,10 @@ export async function makeInputs(file: Record<string, unknown> = {}, cellPx = 8)
   return {
     study,
     dataset: fakeDataset(study),
-    classifiers: { real: fakeClassifier(study, 'real', 190), synthetic: fakeClassifier(study, 'synthetic', 544) },
+    classifiers: {
+      real: fakeClassifier(study, { variant: 'real' }, 190),
+      synthetic: fakeClassifier(study, { variant: 'synthetic' }, 544),
+    },
     generators,
     synthetic: perClass((side) => fakeSyntheticSet(generators[side], study)),
     filtered: fakeFilter(),

@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+import { planStudy } from '../../activities/preflight.ts';
+import type { StudyPlan } from '../../contract/activities.ts';
+import type { DatasetImport } from '../../contract/manifests.ts';
+import { resolveStudyFile } from '../../contract/resolve-study.ts';
+import { hashBytes, putManifest } from '../../lib/storage/blobs.ts';
+import { createMemoryStore } from '../../lib/storage/memory.ts';
+
+const blob = hashBytes(Buffer.from('image'));
+const file = { studyId: 's1', dataset: { name: 'busi' }, classes: { negative: 'benign', positive: 'malignant' } };
+
+async function plan(over: object, free: number | null = null): Promise<StudyPlan> {
+  const store = createMemoryStore();
+  const paths = ['benign', 'malignant'].flatMap((name) => Array.from({ length: 20 }, (_, i) => `${name}/${i}.png`));
+  const source = await putManifest<DatasetImport>(store, {
+    ...{ kind: 'import', name: 'busi' },
+    files: paths.map((path) => ({ path, blob })),
+  });
+  const study = resolveStudyFile({ ...file, ...over });
+  return await planStudy(
+    { study, configSha256: '', source, decisions: [], timeouts: 'test' },
+    { store, findIdleQueues: () => Promise.resolve([]), freeBytes: () => Promise.resolve(free) },
+  );
+}
+
+describe('the plan of a study', () => {
+  it('has a step for every repeat of a classifier, repeat 0 first', async () => {
+    const steps = (await plan({ repeats: 2 })).steps.map(({ step }) => step);
+    expect(steps.filter((step) => step.startsWith('classifier/'))).toEqual([
+      ...['classifier/real', 'classifier/real/1', 'classifier/synthetic', 'classifier/synthetic/1'],
+    ]);
+  });
+  it('asks for the space of every training: 2 GB for one at full width, weights and two checkpoints', async () => {
+    const [one, two] = [await plan({ repeats: 1 }), await plan({ repeats: 2 })];
+    // 55,912,674 parameters of 4 bytes; weights, best epoch and two Adam moments, twice, and the published weights.
+    expect(two.estimatedBytes - one.estimatedBytes).toBe(2 * 4 * 55_912_674 * 9);
+    await expect(plan({ repeats: 2 }, one.estimatedBytes)).rejects.toThrow(/GB are free/);
+  });
+});

@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest';
+import { evaluationSection } from '../../../lib/report/page-evaluation.ts';
+import { classifiersSection } from '../../../lib/report/page-models.ts';
+import { findRecipeFaults } from '../../../lib/report/recipe-faults.ts';
+import { listLimits } from '../../../lib/report/limits.ts';
+import type { ReportInputs } from '../../../lib/report/report-inputs.ts';
+import { buildResults } from '../../../lib/report/results.ts';
+import { findWarnings, listFingerprints } from '../../../lib/report/warnings.ts';
+import { spreadOf } from '../../../lib/stats/spread.ts';
+import { makeInputs, makeRepeatedInputs } from './fixture-inputs.ts';
+
+const pageOf = (inputs: ReportInputs): string =>
+  evaluationSection(inputs).safeHtml + classifiersSection(inputs).safeHtml;
+const warningsOf = (inputs: ReportInputs): string =>
+  findWarnings(inputs)
+    .map(({ text }) => text)
+    .join('\n');
+
+describe('the report of a study whose classifiers were trained several times', () => {
+  it('shows every training on test and on validation, with mean, standard deviation and range', async () => {
+    const inputs = await makeRepeatedInputs();
+    const page = pageOf(inputs);
+    const auc = inputs.evaluation?.repeats?.models.real.auc;
+    if (auc === undefined) throw new Error('the fixture has repeats');
+    expect(page).toContain('Each classifier was trained 3 times on the same images');
+    expect(page).toContain('3 are few: take the standard deviations as rough');
+    expect(page).toContain(`<td>${auc.sd.toFixed(3)}</td>`);
+    expect(page).toContain(`<td>${auc.min.toFixed(3)} to ${auc.max.toFixed(3)}</td>`);
+    expect(page).toContain('aria-label="Validation of every training"');
+    expect(page.match(/0, filters and measures/g)).toHaveLength(2);
+  });
+
+  it('states the mean difference with its interval in the summary, and keeps the tests to repeat 0', async () => {
+    const [once, often] = [buildResults(await makeInputs()), buildResults(await makeRepeatedInputs())];
+    const said = often.summary.sentences.filter((sentence) => !once.summary.sentences.includes(sentence));
+    expect(said).toHaveLength(1);
+    expect(said[0]).toMatch(
+      /^Over 3 trainings of each, .* interval .* by percentile bootstrap of groups and trainings/,
+    );
+    expect(often.evaluation?.comparison).toEqual(once.evaluation?.comparison);
+  });
+
+  it('carries all of it in results.json, and nothing of it where each was trained once', async () => {
+    const inputs = await makeRepeatedInputs();
+    const { classifiers, evaluation } = buildResults(inputs);
+    expect(classifiers.repeats?.real.map(({ repeat }) => repeat)).toEqual([1, 2]);
+    const kept = [inputs.classifiers.real, ...(inputs.classifiers.repeats?.real ?? [])].map(
+      ({ history, epoch }) => history[epoch - 1]?.validationAuc ?? NaN,
+    );
+    expect(classifiers.validationAuc?.real).toEqual(spreadOf(kept));
+    expect(evaluation?.repeats?.models.synthetic.repeats).toHaveLength(3);
+    const once = buildResults(await makeInputs());
+    expect(Object.keys(once.classifiers)).toEqual(['real', 'synthetic']);
+    expect(once.evaluation).not.toHaveProperty('repeats');
+  });
+
+  it('knows no second classifier where the filter kept nothing, and still shows those trained on reals', async () => {
+    const inputs = await makeRepeatedInputs();
+    const { classifiers } = inputs;
+    const repeats = { real: classifiers.repeats?.real ?? [], synthetic: [] };
+    const none = { ...inputs, evaluation: null, classifiers: { ...classifiers, synthetic: null, repeats } };
+    expect(pageOf(none)).toContain('Validation of every training');
+    expect(buildResults(none).classifiers.validationAuc).toMatchObject({ synthetic: null });
+  });
+
+  it('warns where the verdict hangs on the training, or a claim over trainings is not supported', async () => {
+    const text = warningsOf(await makeRepeatedInputs([2.2, 5, 5]));
+    expect(text).not.toContain('hangs on the training');
+    const mixed = await makeRepeatedInputs();
+    const repeats = mixed.evaluation?.repeats;
+    const comparison = mixed.evaluation?.comparison;
+    if (!mixed.evaluation || !repeats || !comparison?.nonInferiority) throw new Error('the fixture has all of them');
+    const shown = { ...comparison, nonInferiority: { ...comparison.nonInferiority, nonInferior: true } };
+    const pairs = repeats.comparison.pairs.map((pair, r) => ({ ...pair, nonInferior: r === 0 }));
+    const told = (upper: number): string =>
+      warningsOf({
+        ...mixed,
+        evaluation: {
+          ...mixed.evaluation!,
+          comparison: shown,
+          repeats: {
+            ...repeats,
+            comparison: { ...repeats.comparison, pairs, ci: { lower: 0, upper, level: 0.95, method: 'bootstrap' } },
+          },
+        },
+      });
+    expect(told(0.04)).toContain('it was shown with repeat 0, which counts, and shown in 1 of 3 pairs');
+    expect(told(0.04)).not.toContain('mean loss of AUC may be');
+    expect(told(0.05)).toContain('mean loss of AUC may be 0.050 (95% interval), no less than the margin of 0.050');
+  });
+
+  it('names what the repeats share, clears the fault of the single run, and lists their fingerprints', async () => {
+    const inputs = await makeRepeatedInputs();
+    expect(listLimits(inputs).join()).toContain('one synthetic set served them all');
+    const run = (of: ReportInputs) => findRecipeFaults(of).find(({ name }) => name === 'one run')?.present;
+    expect(run(inputs)).toBe(false);
+    expect(run(await makeInputs())).toBe(true);
+    expect(listFingerprints(inputs).map(({ step }) => step)).toContain('classifier/synthetic/2');
+  });
+});
