@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { Context } from '@temporalio/activity';
 import type { GpuActivities } from '../contract/activities.ts';
-import type { EngineSettings } from '../contract/engine.ts';
+import type { EngineSettings, ScoreShardsOutput } from '../contract/engine.ts';
 import { testLedgerKey } from '../contract/keys.ts';
 import {
   classSides,
@@ -18,6 +18,7 @@ import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { updatePointer } from '../lib/storage/pointer.ts';
 import { countAccepted } from '../lib/synthesis/filter-rules.ts';
 import { drawForComparison } from '../lib/synthesis/filter.ts';
+import { meanScores } from '../lib/synthesis/mean-scores.ts';
 import { beating, withWorkDir } from './activity-support.ts';
 import { fetchExtractor } from './extractor.ts';
 import { infer, networkOf, provenanceOf, settingsOf, type GpuDeps } from './inference.ts';
@@ -142,17 +143,23 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
         return await memoized(store, { studyId: study.studyId, identity }, synthesize);
       }),
 
-    scoreShard: async ({ study, side, classifier, shard }) =>
+    scoreShard: async ({ study, side, classifier, ensemble = [], shard }) =>
       await beating(async () => {
         const settings = settingsOf(study);
         const fingerprint = await fingerprintOf(settings);
         const { filter } = study;
-        const identity = { activity: 'scoreShard', parts: [side, classifier, shard, filter], fingerprint };
+        const parts = [side, classifier, shard, filter, ...ensemble];
+        const identity = { activity: 'scoreShard', parts, fingerprint };
         return await memoized(store, { studyId: study.studyId, identity }, async () => {
-          const { scores } = await infer(deps, 'scoreShards', settings, async () => ({
-            model: await fetchClassifier(deps, classifier, study.image.channels),
-            shards: await fetchShards(deps, [shard.shard]),
-          }));
+          const answers: ScoreShardsOutput['scores'][] = [];
+          for (const one of [classifier, ...ensemble]) {
+            const { scores } = await infer(deps, 'scoreShards', settings, async () => ({
+              model: await fetchClassifier(deps, one, study.image.channels),
+              shards: await fetchShards(deps, [shard.shard]),
+            }));
+            answers.push(scores);
+          }
+          const scores = meanScores(answers);
           const numbered = scores.map(({ probability }, seed) => ({ seed, probability }));
           return {
             ...shard,

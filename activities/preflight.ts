@@ -4,6 +4,7 @@ import { classSides, type ClassSide, type DatasetImport, type PerClass } from '.
 import { trainingName, type ClassifierVariant } from '../contract/names.ts';
 import {
   classifierInputSize,
+  decidingRule,
   estimateGeneratorParameters,
   planSegments,
   snapshotNimgs,
@@ -98,12 +99,15 @@ function planSteps(study: Study): StudyPlan['steps'] {
       queue: queues.synthesize,
       detail: `${synthesis.imagesPerClass} images, psi ${synthesis.psi}`,
     })),
-    { step: 'filter', queue: queues.filterSynthetic, detail: study.filter.rule },
+    { step: 'filter', queue: queues.filterSynthetic, detail: describeFilter(study) },
     ...trainings('synthetic'),
     { step: 'evaluation', queue: queues.evaluateModels, detail: `margin ${study.evaluation.margin}` },
     { step: 'report', queue: queues.publishReport, detail: 'report.html, results.json' },
   ];
 }
+
+const describeFilter = ({ filter, repeats }: Study): string =>
+  filter.rule === 'ensemble' ? `ensemble of ${repeats}, ${decidingRule(filter)}` : filter.rule;
 
 /** What the study adds to the store: checkpoints kept at once, snapshots, images. Rounded up, not exact. */
 function estimateBytes(study: Study, images: PerClass<number>): number {

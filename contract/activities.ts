@@ -383,6 +383,8 @@ export interface GpuActivities {
     readonly study: Study;
     readonly side: ClassSide;
     readonly classifier: RefTo<ClassifierManifest>;
+    /** Further classifiers: the scores are then the mean of all. */
+    readonly ensemble?: readonly RefTo<ClassifierManifest>[];
     readonly shard: SyntheticShard;
   }): Promise<ScoredShard>;
   /** The only reading of test pixels by a model. */

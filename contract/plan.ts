@@ -78,14 +78,21 @@ export function estimateGeneratorParameters(study: Study): number {
 /** How many of `candidates` images of a class a quantile lets pass. */
 export const quantileCount = (quantile: number, candidates: number): number => Math.ceil(quantile * candidates);
 
+/** The rule that a probability has to pass, whether it is one classifier's or the mean of several. */
+export const decidingRule = ({
+  rule,
+  ensembleRule,
+}: Pick<Study['filter'], 'rule' | 'ensembleRule'>): Exclude<Study['filter']['rule'], 'ensemble'> =>
+  rule === 'ensemble' ? (ensembleRule ?? 'argmax') : rule;
+
 /** Accepted images of one class so far. A quantile is taken of all candidates, not shard by shard. */
 export function acceptedSoFar(
-  { rule, quantile }: Study['filter'],
+  filter: Study['filter'],
   shards: readonly { readonly firstSeed: number; readonly lastSeed: number; readonly accepted: number }[],
 ): number {
-  if (rule === 'quantile') {
+  if (decidingRule(filter) === 'quantile') {
     const candidates = shards.reduce((sum, { firstSeed, lastSeed }) => sum + lastSeed - firstSeed + 1, 0);
-    return quantileCount(quantile, candidates);
+    return quantileCount(filter.quantile, candidates);
   }
   return shards.reduce((sum, { accepted }) => sum + accepted, 0);
 }

@@ -88,6 +88,7 @@ export const defaults: Omit<Study, 'studyId' | 'dataset' | 'classes'> = {
   synthesis: { imagesPerClass: 25_000, psi: 1.6, batchSize: 8, shardImages: 496 },
   filter: {
     rule: 'argmax',
+    ensembleRule: null,
     threshold: 0.9,
     quantile: 0.5,
     entropyBits: 0.5,

@@ -46,6 +46,8 @@ export interface FilterSyntheticInput {
   readonly resolved: ResolvedStudy;
   readonly dataset: RefTo<DatasetManifest>;
   readonly classifier: RefTo<ClassifierManifest>;
+  /** Further repeats of it, whose answers count as much; absent unless the rule is `ensemble`. */
+  readonly ensemble?: readonly RefTo<ClassifierManifest>[];
   readonly synthetic: PerClass<SyntheticSource>;
 }
 

@@ -329,12 +329,18 @@ const synthesisSchema = z.strictObject({
   shardImages: z.int().min(1).max(10_000).describe('images per shard, a multiple of batchSize. Default: 496'),
 });
 
-const filterSchema = z.strictObject({
+const soloRules = ['argmax', 'threshold', 'quantile', 'entropy'] as const;
+
+const filterFieldsSchema = z.strictObject({
   rule: z
-    .enum(['argmax', 'threshold', 'quantile', 'entropy'])
+    .enum([...soloRules, 'ensemble'])
     .describe(
-      'what passes the real-trained classifier: the intended class likelier; its probability above `threshold`; among the best `quantile` of all candidates; likelier and surer than `entropyBits`. Default: argmax',
+      'what passes the real-trained classifier: the intended class likelier; its probability above `threshold`; among the best `quantile` of all candidates; likelier and surer than `entropyBits`; what passes `ensembleRule` by the mean probability of all `repeats` of that classifier. Default: argmax',
     ),
+  ensembleRule: z
+    .enum(soloRules)
+    .nullable()
+    .describe('rule that the mean probability of `ensemble` has to pass; null takes argmax. Default: null'),
   threshold: z.number().gt(0).lt(1).describe('least probability of the intended class. Default: 0.9'),
   quantile: z.number().gt(0).max(1).describe('share of the candidates of each class. Default: 0.5'),
   entropyBits: z.number().gt(0).max(1).describe('most entropy of the answer, bits; 1 is one half. Default: 0.5'),
@@ -351,6 +357,22 @@ const filterSchema = z.strictObject({
     .nullable()
     .describe('largest seed tried per class by top-up; null switches top-up off. Default: null'),
 });
+
+type FilterFields = z.output<typeof filterFieldsSchema>;
+
+/** A resolved filter of one classifier has no `ensembleRule`: its artefacts are those from before there was any. */
+const filterSchema = filterFieldsSchema
+  .superRefine(({ rule, ensembleRule }, ctx) => {
+    if (ensembleRule !== null && rule !== 'ensemble')
+      ctx.addIssue({
+        ...{ code: 'custom', path: ['ensembleRule'] },
+        message: `belongs to rule "ensemble", found "${rule}"; leave it out, or set rule`,
+      });
+  })
+  .transform(
+    ({ ensembleRule, ...filter }): Omit<FilterFields, 'ensembleRule'> & Partial<Pick<FilterFields, 'ensembleRule'>> =>
+      filter.rule === 'ensemble' ? { ...filter, ensembleRule } : filter,
+  );
 
 const evaluationSchema = z.strictObject({
   margin: z
@@ -417,7 +439,7 @@ export const studySchema = z
       .min(1)
       .max(100)
       .describe(
-        'classifiers trained per variant, which differ in their random streams alone: the first filters and measures, all score the test set. Default: 5; nakata and demo: 1',
+        'classifiers trained per variant, which differ in their random streams alone: the first measures, and filters unless `filter.rule` is ensemble; all score the test set. Default: 5; nakata and demo: 1',
       ),
     precision: z.enum(['fp32', 'bf16']).describe('of convolutions and matrix products. Default: fp32'),
     execution: z
@@ -451,6 +473,11 @@ export const studySchema = z
       issue(['filter', 'maxCandidates'], `expected at least synthesis.imagesPerClass ${synthesis.imagesPerClass}`);
     if (filter.keepPerClass !== null && filter.keepPerClass > (filter.maxCandidates ?? synthesis.imagesPerClass))
       issue(['filter', 'keepPerClass'], 'cannot exceed the number of candidates');
+    if (filter.rule === 'ensemble' && study.repeats === 1)
+      issue(
+        ['filter', 'rule'],
+        '"ensemble" takes the mean of several classifiers: expected repeats of 2 or more, found 1; set repeats, or another rule',
+      );
     const { extractor, inceptionWeights } = study.snapshotMetric;
     if (inceptionWeights === null && extractor === 'inception-2015')
       issue(

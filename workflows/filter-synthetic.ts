@@ -18,11 +18,11 @@ import { stageOf } from './search-attributes.ts';
 import { controlStep } from './step-control.ts';
 
 /**
- * The classifier trained on reals scores every fake; agreeing ones are kept, drawn in equal numbers per class. With top-up,
+ * The classifier trained on reals, or all its repeats, score every fake; agreeing ones are kept, drawn in equal numbers per class. With top-up,
  * further seeds are generated until enough are accepted or `maxCandidates` is spent. What the filter cost in variety is measured against the training reals.
  */
 export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefTo<FilteredSetManifest>> {
-  const { resolved, dataset, classifier, synthetic } = input;
+  const { resolved, dataset, classifier, ensemble, synthetic } = input;
   const { study } = resolved;
   const steps = controlStep('filter', 'images');
   upsertSearchAttributes(stageOf(study, 'filter'));
@@ -45,7 +45,7 @@ export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefT
       precision: study.precision,
       execution: study.execution,
     },
-    inputs: [dataset, classifier, synthetic.negative.manifest, synthetic.positive.manifest],
+    inputs: [dataset, classifier, synthetic.negative.manifest, synthetic.positive.manifest, ...(ensemble ?? [])],
     describe: describeGpu(gpu, resolved),
   };
   return await runStep<FilteredSetManifest>(steps, description, async () => {
@@ -53,7 +53,7 @@ export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefT
     const score = async (side: ClassSide, shards: readonly SyntheticShard[]): Promise<ScoredShard[]> =>
       await mapBounded(shards, 4, async (shard) => {
         await steps.whenRunning();
-        const scored = await gpu.scoreShard({ study, side, classifier, shard });
+        const scored = await gpu.scoreShard({ study, side, classifier, ...(ensemble && { ensemble }), shard });
         done += shard.lastSeed - shard.firstSeed + 1;
         await steps.report({ done });
         return scored;

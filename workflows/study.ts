@@ -91,6 +91,7 @@ export async function study(file: unknown): Promise<StudyResult> {
     resolved,
     dataset,
     classifier: real,
+    ...(config.filter.rule === 'ensemble' && { ensemble: realRepeats }),
     synthetic,
   });
   const { degenerate } = await control.describeFilteredSet({ filtered });

@@ -29,7 +29,9 @@ export function listLimits(inputs: ReportInputs): readonly string[] {
     'With few images a Frechet distance is biased upwards: compare it with its floor and between equal counts only.',
   );
   limits.push(
-    `The filter (${study.filter.rule}) keeps images that the real-trained classifier recognises; what the synthetic set lost in variety by this is measured in the features of that same classifier only.`,
+    study.filter.rule === 'ensemble'
+      ? 'The filter (ensemble) keeps images that the real-trained classifiers recognise together; what the synthetic set lost in variety by this is measured in the features of one of them, repeat 0, only.'
+      : `The filter (${study.filter.rule}) keeps images that the real-trained classifier recognises; what the synthetic set lost in variety by this is measured in the features of that same classifier only.`,
     'No search for copies of training images among the synthetic ones was made: do not publish synthetic images as anonymous on the strength of this report.',
     `Resolution is ${formatCount(study.image.resolution)} px and images were made square by ${study.image.fit === 'crop' ? 'cropping the centre' : 'padding'}: detail and margins were lost.`,
     'Figures are reproducible to the byte on the same software, device and settings (see provenance), and within tolerances elsewhere.',

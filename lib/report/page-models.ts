@@ -1,4 +1,5 @@
 import { classSides, type ClassifierManifest, type GeneratorManifest } from '../../contract/manifests.ts';
+import { decidingRule } from '../../contract/plan.ts';
 import type { Study } from '../../contract/study.ts';
 import { planPhases } from '../classifier/phases.ts';
 import { formatCount, formatKimg, formatNumber, formatPercent, formatUnit } from './format.ts';
@@ -76,8 +77,9 @@ export function generatorsSection(inputs: ReportInputs): SafeHtml {
 }
 
 /** What passes, in words. */
-export function describeRule({ rule, threshold, quantile, entropyBits }: Study['filter']): string {
-  switch (rule) {
+export function describeRule(filter: Study['filter']): string {
+  const { threshold, quantile, entropyBits } = filter;
+  switch (decidingRule(filter)) {
     case 'argmax':
       return 'the intended class is the likelier one (argmax)';
     case 'threshold':
@@ -89,12 +91,18 @@ export function describeRule({ rule, threshold, quantile, entropyBits }: Study['
   }
 }
 
+/** Whose probability has to pass. */
+const describeJudge = ({ filter, repeats }: Study): string =>
+  filter.rule === 'ensemble'
+    ? `the mean probability of the ${repeats} real-trained classifiers (ensemble)`
+    : 'the real-trained classifier';
+
 /** How many fakes the real-trained classifier accepted, and how many were drawn. */
 export function filterSection({ study, filtered }: ReportInputs): SafeHtml {
   return section(
     'filter',
     'Filter',
-    markup`<p>Rule: ${describeRule(filtered.filter)}, by the real-trained classifier. ${
+    markup`<p>Rule: ${describeRule(filtered.filter)}, by ${describeJudge(study)}. ${
       filtered.degenerate === null
         ? 'As many images were kept of one class as of the other, drawn with a seed.'
         : markup`<strong class="bad">${filtered.degenerate}</strong>`
@@ -134,7 +142,7 @@ function lossTable({ study, filtered }: Pick<ReportInputs, 'study' | 'filtered'>
   });
   if (rows.length === 0)
     return markup`<p>What the filter cost in variety could not be measured: fewer than six images were kept.</p>`;
-  return markup`<p>What the filter cost: equally many fakes before it and of those it kept, beside the training images of the class. Recall is the share of training images among the fakes' neighbourhoods, coverage the share with a fake in their own. All of it is seen with the eyes of the classifier that filtered, which flatters what it kept.</p>${table(
+  return markup`<p>What the filter cost: equally many fakes before it and of those it kept, beside the training images of the class. Recall is the share of training images among the fakes' neighbourhoods, coverage the share with a fake in their own. All of it is seen with the eyes of ${study.filter.rule === 'ensemble' ? 'repeat 0, one of the classifiers' : 'the classifier'} that filtered, which flatters what ${study.filter.rule === 'ensemble' ? 'they' : 'it'} kept.</p>${table(
     {
       label: 'What the filter cost',
       head: ['Fakes', 'Images', 'Frechet distance', 'Kernel distance', 'Recall', 'Coverage'],

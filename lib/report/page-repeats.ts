@@ -8,7 +8,7 @@ import { trainingsOf, validationAucOf, validationSpreads } from './repeats.ts';
 /** Below it a standard deviation says little. */
 const fewTrainings = 5;
 
-const nameOf = (repeat: number): string => (repeat === 0 ? '0, filters and measures' : String(repeat));
+const nameOf = (repeat: number): string => (repeat === 0 ? '0, the one tested' : String(repeat));
 
 const spreadRows = (columns: readonly (Spread | null)[]): HtmlPart[][] => {
   const row = (name: string, pick: (spread: Spread) => string): HtmlPart[] => [
@@ -42,7 +42,7 @@ export function repeatsPart({ repeats }: EvaluationManifest, { study }: ReportIn
   });
   const { real, synthetic } = models;
   return markup`<h3>Spread between trainings</h3>
-<p>Each classifier was trained ${count} times on the same images, with other random streams only.${count < fewTrainings ? ` ${count} are few: take the standard deviations as rough.` : ''} The tests above are those of repeat 0, as fixed beforehand; pairs are made by number, share one test set, and their verdicts are no further tests. All synthetic-trained ones learned from the one set that repeat 0 filtered: how much another generator would change was not measured.</p>
+<p>Each classifier was trained ${count} times on the same images, with other random streams only.${count < fewTrainings ? ` ${count} are few: take the standard deviations as rough.` : ''} The tests above are those of repeat 0, as fixed beforehand; pairs are made by number, share one test set, and their verdicts are no further tests. All synthetic-trained ones learned from one filtered set: how much another generator would change was not measured.</p>
 ${table({
   label: 'Spread between trainings',
   head: [
@@ -69,11 +69,11 @@ export function describeMeanDifference({ comparison }: RepeatedEvaluation): stri
     ci === null
       ? 'it has no interval'
       : `${formatLevel(ci.level)} interval ${formatInterval(ci)} by ${ci.method}, so over other test images and other trainings`;
-  return `Over ${pairs.length} trainings of each, the AUC of the real-trained classifier exceeded that of the synthetic-trained one by ${formatSpread(difference)} on average; ${interval}.`;
+  return `Over ${pairs.length} trainings of each, the difference of the AUCs, real minus synthetic, was on average ${formatSpread(difference)}; ${interval}.`;
 }
 
 /** Validation AUC of every training; nothing where each was trained once. */
-export function validationPart({ classifiers }: ReportInputs): SafeHtml | null {
+export function validationPart({ classifiers, study }: ReportInputs): SafeHtml | null {
   if (classifiers.repeats === undefined) return null;
   const [real, synthetic] = [trainingsOf(classifiers, 'real'), trainingsOf(classifiers, 'synthetic')];
   const spreads = validationSpreads(classifiers);
@@ -83,7 +83,7 @@ export function validationPart({ classifiers }: ReportInputs): SafeHtml | null {
     return [auc === null ? '-' : formatUnit(auc), String(manifest.epoch)];
   };
   return markup`<h3>Repeats</h3>
-<p>Trainings that differ in their random streams alone, on their validation images. Repeat 0 filtered the synthetic images and measured the generators.</p>
+<p>Trainings that differ in their random streams alone, on their validation images. Repeat 0 of the real-trained ones ${study.filter.rule === 'ensemble' ? 'measured the generators, and all of them filtered the synthetic images' : 'filtered the synthetic images and measured the generators'}.</p>
 ${table({
   label: 'Validation of every training',
   head: ['Repeat', 'Validation AUC, real', 'Epoch kept', 'Validation AUC, synthetic', 'Epoch kept'],

@@ -43,7 +43,7 @@ function describeWork(inputs: ReportInputs): readonly string[] {
   });
   return [
     `The first classifier learned from ${plural(sum(classifiers.real.images.train), 'real image')}, and one StyleGAN2 generator per class was trained on the same training set (${trained}).`,
-    `Of the generated images ${negative ?? ''} and ${positive ?? ''} were kept, drawn from those that the first classifier assigns to the intended class.`,
+    `Of the generated images ${negative ?? ''} and ${positive ?? ''} were kept, drawn from those that ${study.filter.rule === 'ensemble' ? `the first classifier and its ${plural(study.repeats - 1, 'repeat')} together assign` : 'the first classifier assigns'} to the intended class.`,
     classifiers.synthetic === null
       ? 'No second classifier could be trained on them.'
       : `A second classifier of the same design learned from ${plural(sum(classifiers.synthetic.images.train), 'synthetic image')} and no real one.`,

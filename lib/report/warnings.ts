@@ -7,6 +7,7 @@ import {
   type ModelEvaluation,
 } from '../../contract/manifests.ts';
 import type { ClassifierVariant } from '../../contract/names.ts';
+import { decidingRule } from '../../contract/plan.ts';
 import type { Study } from '../../contract/study.ts';
 import {
   formatCount,
@@ -116,7 +117,7 @@ function warnOfFilter({ study, filtered }: ReportInputs): readonly Warning[] {
     const name = study.classes[side];
     if (rate === 0)
       warnings.push(serious(`Acceptance 0: the filter accepted none of ${formatCount(candidates)} images of ${name}.`));
-    else if (rate < lowAcceptance && study.filter.rule !== 'quantile')
+    else if (rate < lowAcceptance && decidingRule(study.filter) !== 'quantile')
       warnings.push(caution(`Low acceptance: the filter let only ${formatPercent(rate)} of the ${name} fakes pass.`));
     if (loss !== null && loss.after.coverage < collapseRatio * loss.before.coverage)
       warnings.push(

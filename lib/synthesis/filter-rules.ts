@@ -1,5 +1,5 @@
 import type { ClassSide, VerdictReason } from '../../contract/manifests.ts';
-import { quantileCount } from '../../contract/plan.ts';
+import { decidingRule, quantileCount } from '../../contract/plan.ts';
 import type { Study } from '../../contract/study.ts';
 
 /**
@@ -10,9 +10,10 @@ import type { Study } from '../../contract/study.ts';
  * - `threshold`: p is at least `filter.threshold`;
  * - `entropy`: that class is the likelier one and the answer is sure, -p log2 p - (1 - p) log2 (1 - p) <= `filter.entropyBits`;
  * - `quantile`: p is among the largest `filter.quantile` of all candidates of the class, whatever its value: ties go to the
- *   smaller seed, and ceil(quantile * candidates) pass.
+ *   smaller seed, and ceil(quantile * candidates) pass;
+ * - `ensemble`: the mean of p over all repeats of the classifier passes `filter.ensembleRule`, one of the above.
  */
-export type FilterRule = Pick<Study['filter'], 'rule' | 'threshold' | 'quantile' | 'entropyBits'>;
+export type FilterRule = Pick<Study['filter'], 'rule' | 'ensembleRule' | 'threshold' | 'quantile' | 'entropyBits'>;
 
 /** A fake and what the classifier trained on reals says about it. */
 export interface Candidate {
@@ -46,11 +47,12 @@ export function applyRule(
 function judge(
   candidates: readonly Candidate[],
   side: ClassSide,
-  { rule, threshold, quantile, entropyBits }: FilterRule,
+  filter: FilterRule,
 ): [number, VerdictReason | null][] {
+  const { threshold, quantile, entropyBits } = filter;
   const each = (reason: (candidate: Candidate) => VerdictReason | null): [number, VerdictReason | null][] =>
     candidates.map((candidate) => [candidate.seed, reason(candidate)]);
-  switch (rule) {
+  switch (decidingRule(filter)) {
     case 'argmax':
       return each((candidate) => (isLikelier(candidate, side) ? null : 'other class'));
     case 'threshold':

@@ -106,7 +106,7 @@ function requireCandidates({ candidates, validationShare }: SelectFilteredInput)
 
 /** Two kept images per class are the least that can be trained on and validated with. */
 function explainDegenerate(
-  { candidates, keepPerClass, classes, validationShare }: SelectFilteredInput,
+  { candidates, filter, keepPerClass, classes, validationShare }: SelectFilteredInput,
   accepted: PerClass<readonly number[]>,
 ): string | null {
   const least = validationShare === 0 ? 1 : 2;
@@ -118,7 +118,7 @@ function explainDegenerate(
       return `${passed === 0 ? 'none' : `only ${passed}`} of ${all} generated "${name}" images was recognised as "${name}"`;
     });
   if (reasons.length > 0)
-    return `Nothing could be kept: ${reasons.join(', and ')} by the classifier trained on real images.`;
+    return `Nothing could be kept: ${reasons.join(', and ')} by ${filter.rule === 'ensemble' ? 'the classifiers' : 'the classifier'} trained on real images.`;
   if (keepPerClass !== null && keepPerClass < least)
     return `Nothing could be kept: filter.keepPerClass is ${keepPerClass}, and training with validation needs ${least} images per class.`;
   return null;

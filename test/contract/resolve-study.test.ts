@@ -93,6 +93,19 @@ describe('resolveStudyFile', () => {
     expect(repeats({ preset: 'demo', repeats: 3 })).toBe(3);
   });
 
+  it('refuses an ensemble of one by name, and has nothing of an ensemble in the filter of one classifier', () => {
+    const ensemble = { ...minimal, filter: { rule: 'ensemble', ensembleRule: 'threshold' } };
+    expect(resolveStudyFile(ensemble).filter).toMatchObject({ rule: 'ensemble', ensembleRule: 'threshold' });
+    const [problem, ...others] = problemsOf({ ...ensemble, repeats: 1 });
+    expect(others).toEqual([]);
+    expect(problem?.path).toBe('filter.rule');
+    expect(problem?.message).toContain(
+      '"ensemble" takes the mean of several classifiers: expected repeats of 2 or more',
+    );
+    for (const rule of ['argmax', 'threshold', 'quantile', 'entropy'])
+      expect(resolveStudyFile({ ...minimal, filter: { rule } }).filter).not.toHaveProperty('ensembleRule');
+  });
+
   it('keeps operational fields out of the identity of a study', () => {
     const a = identityOf(resolveStudyFile({ ...minimal, owner: 'a', reuse: false, gates: ['snapshot'] }));
     const b = identityOf(resolveStudyFile({ ...minimal, studyId: 'other', queues: { synthesize: 'gpu-b' } }));
@@ -190,6 +203,12 @@ describe('resolveStudyFile', () => {
       { ...minimal, synthesis: { shardImages: 500 } },
       'synthesis.shardImages',
     ],
+    'the rule of an ensemble without one': [{ ...minimal, filter: { ensembleRule: 'entropy' } }, 'filter.ensembleRule'],
+    'an ensemble of ensembles': [
+      { ...minimal, filter: { rule: 'ensemble', ensembleRule: 'ensemble' } },
+      'filter.ensembleRule',
+    ],
+    'no classifier at all': [{ ...minimal, repeats: 0 }, 'repeats'],
     'fewer candidates than images': [{ ...minimal, filter: { maxCandidates: 10 } }, 'filter.maxCandidates'],
     'keeping more than there are candidates': [{ ...minimal, filter: { keepPerClass: 30_000 } }, 'filter.keepPerClass'],
     'splits that leave nothing to train on': [{ ...minimal, split: { validation: 0.4, test: 0.6 } }, 'split'],

@@ -217,7 +217,7 @@ describe('a study that supplies the weights of the 2015 Inception network, start
       generator: { ...smallStudy.generator, totalKimg: 0.128, resumeFrom: checkpoint, freezeD: 1 },
       snapshotMetric: { fakes: 32, inceptionWeights: key },
       // Two epochs need not recognise anything: half of the candidates are kept all the same.
-      filter: { rule: 'quantile' },
+      filter: { rule: 'ensemble', ensembleRule: 'quantile' },
       repeats: 2,
     });
     await runner.finish('study/fid');
@@ -262,7 +262,9 @@ describe('a study that supplies the weights of the 2015 Inception network, start
     }
     const ledger = await readPointer<{ rows: readonly unknown[] }>(runner.store, testLedgerKey('fid'));
     expect(ledger?.value.rows).toHaveLength(4);
-    expect((await runner.report('fid')).toString()).toContain('Each classifier was trained 2 times');
+    const html = (await runner.report('fid')).toString();
+    expect(html).toContain('Each classifier was trained 2 times');
+    expect(html).toContain('by the mean probability of the 2 real-trained classifiers (ensemble)');
   });
 });
 

@@ -43,6 +43,8 @@ export interface FakeWorld {
   predictedWith: string;
   /** Classifiers that scored the test set, in order: `real`, `real/1`. */
   readonly predicted: string[];
+  /** Classifiers that scored the fakes of a shard together. */
+  readonly filteredBy: Set<string>;
   /** Seeds of each chunk of generated images. */
   readonly generatedSeeds: (readonly number[])[];
   /** Weights of each measured snapshot; null for the floor. */
@@ -267,7 +269,10 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     mixStyles: ({ plan }) => Promise.resolve(toolResult(plan, 5)),
     sweepTruncation: ({ plan }) => Promise.resolve(toolResult(plan, 5)),
     interpolateLatents: ({ plan }) => Promise.resolve(toolResult(plan, 2)),
-    scoreShard: ({ shard }) => Promise.resolve({ ...shard, scores: ref('s', 's'), accepted: 4 }),
+    scoreShard: ({ shard, classifier, ensemble = [] }) => {
+      world.filteredBy.add([classifier, ...ensemble].map(nameOf).join(' '));
+      return Promise.resolve({ ...shard, scores: ref('s', 's'), accepted: 4 });
+    },
     predictTestSet: ({ precision, execution, classifier }) => {
       world.predicted.push(nameOf(classifier));
       world.predictedWith = `${precision}/${execution}`;
@@ -288,6 +293,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     degenerate: null,
     predictedWith: '',
     predicted: [],
+    filteredBy: new Set(),
     generatedSeeds: [],
     measured: [],
     projected: [],

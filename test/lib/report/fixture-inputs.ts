@@ -19,7 +19,6 @@ import type {
 import { trainingName, type ClassifierTraining, type ClassifierVariant } from '../../../contract/names.ts';
 import type { BlobRef } from '../../../contract/refs.ts';
 import { resolveStudyFile } from '../../../contract/resolve-study.ts';
-import { defaults } from '../../../contract/presets.ts';
 import type { Study } from '../../../contract/study.ts';
 import { createRng } from '../../../lib/random.ts';
 import type { ReportInputs } from '../../../lib/report/report-inputs.ts';
@@ -209,7 +208,7 @@ function fakeSyntheticSet(generator: GeneratorManifest, study: Study): Synthetic
   };
 }
 
-function fakeFilter(): FilteredSetManifest {
+function fakeFilter({ filter }: Study): FilteredSetManifest {
   const classes = perClass((side) => ({
     candidates: 1000,
     accepted: side === 'negative' ? 861 : 640,
@@ -230,7 +229,7 @@ function fakeFilter(): FilteredSetManifest {
   }));
   return {
     kind: 'filteredSet',
-    filter: defaults.filter,
+    filter,
     classes,
     training: {
       train: perClass((side) => [shard(`kept-${side}`, 544)]),
@@ -374,7 +373,7 @@ export async function makeInputs(file: Record<string, unknown> = {}, cellPx = 8)
     },
     generators,
     synthetic: perClass((side) => fakeSyntheticSet(generators[side], study)),
-    filtered: fakeFilter(),
+    filtered: fakeFilter(study),
     evaluation: evaluateFake(study, {
       real: fakePredictions('real', 3.4),
       synthetic: fakePredictions('synthetic', 2.2),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { evaluationSection } from '../../../lib/report/page-evaluation.ts';
-import { classifiersSection } from '../../../lib/report/page-models.ts';
+import { classifiersSection, filterSection } from '../../../lib/report/page-models.ts';
 import { findRecipeFaults } from '../../../lib/report/recipe-faults.ts';
 import { listLimits } from '../../../lib/report/limits.ts';
 import type { ReportInputs } from '../../../lib/report/report-inputs.ts';
@@ -27,7 +27,7 @@ describe('the report of a study whose classifiers were trained several times', (
     expect(page).toContain(`<td>${auc.sd.toFixed(3)}</td>`);
     expect(page).toContain(`<td>${auc.min.toFixed(3)} to ${auc.max.toFixed(3)}</td>`);
     expect(page).toContain('aria-label="Validation of every training"');
-    expect(page.match(/0, filters and measures/g)).toHaveLength(2);
+    expect(page.match(/0, the one tested/g)).toHaveLength(2);
   });
 
   it('states the mean difference with its interval in the summary, and keeps the tests to repeat 0', async () => {
@@ -87,6 +87,20 @@ describe('the report of a study whose classifiers were trained several times', (
     expect(told(0.04)).toContain('it was shown with repeat 0, which counts, and shown in 1 of 3 pairs');
     expect(told(0.04)).not.toContain('mean loss of AUC may be');
     expect(told(0.05)).toContain('mean loss of AUC may be 0.050 (95% interval), no less than the margin of 0.050');
+  });
+
+  it('says who filtered: one classifier, or all of them together', async () => {
+    const inputs = await makeRepeatedInputs();
+    const filter = { ...inputs.study.filter, rule: 'ensemble', ensembleRule: 'threshold' } as const;
+    const together = { ...inputs, study: { ...inputs.study, filter }, filtered: { ...inputs.filtered, filter } };
+    expect(filterSection(inputs).safeHtml).toContain('(argmax), by the real-trained classifier.');
+    const page = filterSection(together).safeHtml;
+    expect(page).toContain('a probability of at least 0.9 (threshold), by the mean probability of the 3 real-trained');
+    expect(page).toContain('with the eyes of repeat 0, one of the classifiers that filtered');
+    expect(classifiersSection(together).safeHtml).toContain('all of them filtered the synthetic images');
+    expect(listLimits(together).join()).toContain('recognise together');
+    const sentences = buildResults(together).summary.sentences.join(' ');
+    expect(sentences).toContain('the first classifier and its 2 repeats together assign to the intended class');
   });
 
   it('names what the repeats share, clears the fault of the single run, and lists their fingerprints', async () => {

@@ -23,6 +23,13 @@ describe('applyRule', () => {
     expect(countAccepted(candidates, 'positive', rule(over))).toBe(positive.length);
   });
 
+  it('puts the mean of an ensemble to the rule that it names, argmax where it names none', () => {
+    for (const ensembleRule of ['argmax', 'threshold', 'quantile', 'entropy'] as const)
+      for (const side of ['negative', 'positive'] as const)
+        expect(passed({ rule: 'ensemble', ensembleRule }, side)).toEqual(passed({ rule: ensembleRule }, side));
+    expect(passed({ rule: 'ensemble', ensembleRule: null })).toEqual(passed({ rule: 'argmax' }));
+  });
+
   it('says which part of the rule dropped a fake', () => {
     const reasons = (over: Partial<FilterRule>): unknown[] => {
       const all = applyRule(candidates, 'positive', rule(over));
@@ -61,5 +68,7 @@ describe('acceptedSoFar', () => {
   });
   it('takes a quantile of all candidates, not of each shard', () => {
     expect(acceptedSoFar({ ...defaults.filter, rule: 'quantile', quantile: 0.5 }, shards)).toBe(3);
+    const ensemble = { rule: 'ensemble', ensembleRule: 'quantile', quantile: 0.5 } as const;
+    expect(acceptedSoFar({ ...defaults.filter, ...ensemble }, shards)).toBe(3);
   });
 });
