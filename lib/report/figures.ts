@@ -4,6 +4,7 @@ import { classSides } from '../../contract/manifests.ts';
 import { acceptanceSpec } from './figure-acceptance.ts';
 import { historyAucSpec, historyLossSpec } from './figure-history.ts';
 import { generatorLossSpec, snapshotMetricSpec } from './figure-generator.ts';
+import { repeatsSpec } from './figure-repeats.ts';
 import { rocSpec } from './figure-roc.ts';
 import type { FigureSpec } from './figure-spec.ts';
 import { escapeHtml } from './html.ts';
@@ -88,6 +89,7 @@ export function listFigures(inputs: ReportInputs): readonly FigureSpec[] {
   const trained = [classifiers.real, classifiers.synthetic].filter((manifest) => manifest !== null);
   return [
     ...(evaluation === null ? [] : [rocSpec(evaluation, study)]),
+    ...(evaluation?.repeats ? [repeatsSpec(evaluation.repeats, study.evaluation.margin)] : []),
     ...classSides.map((side) => snapshotMetricSpec(generators[side], synthetic[side].snapshot)),
     ...classSides
       .filter((side) => generators[side].losses.length > 0)

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { listFigures, renderFigure } from '../../../lib/report/figures.ts';
 import { evaluationSection } from '../../../lib/report/page-evaluation.ts';
 import { classifiersSection, filterSection } from '../../../lib/report/page-models.ts';
 import { findRecipeFaults } from '../../../lib/report/recipe-faults.ts';
@@ -28,6 +29,15 @@ describe('the report of a study whose classifiers were trained several times', (
     expect(page).toContain(`<td>${auc.min.toFixed(3)} to ${auc.max.toFixed(3)}</td>`);
     expect(page).toContain('aria-label="Validation of every training"');
     expect(page.match(/0, the one tested/g)).toHaveLength(2);
+  });
+
+  it('draws the loss of AUC of every pair and of the mean beside the margin, and nothing where each was trained once', async () => {
+    const spec = listFigures(await makeRepeatedInputs()).find(({ name }) => name === 'repeats');
+    if (spec === undefined) throw new Error('expected a figure of the repeats');
+    const { svg } = await renderFigure(spec);
+    for (const label of ['repeat 0', 'repeat 2', 'mean']) expect(svg).toContain(`>${label}</text>`);
+    expect(spec.alt).toMatch(/^AUC real minus AUC synthetic of 3 pairs of trainings: .*; margin 0\.050\.$/);
+    expect(listFigures(await makeInputs()).map(({ name }) => name)).not.toContain('repeats');
   });
 
   it('states the mean difference with its interval in the summary, and keeps the tests to repeat 0', async () => {
