@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { loadEngine } from '../lib/engine/backend.ts';
 import { executionOf } from '../lib/engine/compile.ts';
+import { keepGraphsIn } from '../lib/engine/graph-cache.ts';
 import { tf } from '../lib/engine/tf.ts';
 import type { PhaseName } from '../lib/generator/cost.ts';
 import { createMeasuredSteps, phases, runPhase, type StepOptions } from './measured-steps.ts';
@@ -10,6 +11,7 @@ export interface GeneratorPhaseOptions extends StepOptions {
   /** All of them in turn when absent. */
   readonly phase?: PhaseName;
   readonly repeats: number;
+  readonly graphCache?: string;
   readonly json?: true;
 }
 
@@ -19,6 +21,7 @@ export interface GeneratorPhaseOptions extends StepOptions {
  * weight afterwards, by which two processes compare.
  */
 export async function benchGeneratorPhase(options: GeneratorPhaseOptions): Promise<void> {
+  keepGraphsIn(options.graphCache ?? null);
   await loadEngine();
   const engineSeconds = process.uptime();
   const measured = createMeasuredSteps(options);

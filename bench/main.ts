@@ -72,6 +72,7 @@ benchmark('generator-phase', 256)
   .option('--batch <n>', 'images per minibatch, one pass', whole, 4)
   .option('--repeats <n>', 'runs of each phase', whole, 2)
   .addOption(new Option('--phase <name>', 'only this one').choices(phases))
+  .option('--graph-cache <folder>', 'take recorded graphs from here, and keep them here (execution graph)')
   .description('the first steps of a training: seconds to start and record, peak memory, hash of the weights')
   .action(benchGeneratorPhase);
 

@@ -1,8 +1,11 @@
+import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { EngineContext, EngineEvent, EngineSettings, EngineTaskName, EngineTasks } from '../contract/engine.ts';
+import { cacheDir } from '../infra/setup/paths.mjs';
 import { trainClassifier } from '../lib/classifier/train.ts';
 import { loadEngine } from '../lib/engine/backend.ts';
 import { describeEngine } from '../lib/engine/fingerprint.ts';
+import { keepGraphsIn } from '../lib/engine/graph-cache.ts';
 import { trainGenerator } from '../lib/generator/train.ts';
 import { generateImages } from '../lib/synthesis/generate-images.ts';
 import { interpolateLatents } from '../lib/synthesis/interpolate-latents.ts';
@@ -106,5 +109,6 @@ process.on('message', (message: ToEngine) => {
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 
+keepGraphsIn(join(cacheDir(), 'graphs'));
 await loadEngine();
 send({ type: 'ready' });

@@ -47,6 +47,7 @@ export function compileTrainStep(options: {
   return compileStep({
     name: 'classifierTrain',
     settings,
+    configuration: { model: model.options, batchNorm, config, trained: trained.map((variable) => variable.name) },
     variables: [...model.variables.values(), ...adam.state],
     inputs: {
       [from]: { shape: inputShape(model, from, batchSize), dtype: 'float32' },
@@ -86,6 +87,7 @@ export function compilePredictStep(options: {
   return compileStep({
     name: 'classifierPredict',
     settings,
+    configuration: model.options,
     variables: [...model.variables.values()],
     inputs: { [from]: { shape: inputShape(model, from, batchSize), dtype: 'float32' } },
     step: (inputs) => ({ ...forwardFrom(model, from, inputs[from] as tf.Tensor, inferenceMode) }), // as declared above

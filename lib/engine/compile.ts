@@ -1,9 +1,10 @@
 import type { EngineSettings } from '../../contract/engine.ts';
 import { ConfigurationError } from '../errors.ts';
 import { createFunctionGraph } from './function-graph.ts';
-import type { GraphBuilder, GraphFunction } from './graph-builder.ts';
+import type { GraphBuilder, GraphFunction, GraphModel } from './graph-builder.ts';
+import { graphKey, readGraph, writeGraph, type StoredStep } from './graph-cache.ts';
 import { graphBinding, nativeBackend, type NativeBackend } from './native-backend.ts';
-import { createSessionGraph } from './session-graph.ts';
+import { createSessionGraph, openSession } from './session-graph.ts';
 import { installRecorder, type Substitute } from './step-recorder.ts';
 import { tf } from './tf.ts';
 
@@ -26,14 +27,21 @@ export interface StepOptions {
   readonly step: (inputs: Record<string, tf.Tensor>) => Record<string, tf.Tensor>;
   /** Name of a scalar output: a run in which it is not finite changes no variable. Default: none */
   readonly guard?: string;
+  /**
+   * Everything, as JSON, that `step` depends on beside its code, variables and inputs. A step that gives it may come from the
+   * cache of graphs instead of being recorded (graph-cache.ts).
+   */
+  readonly configuration?: unknown;
 }
+
+type RecordOptions = StepOptions & { readonly settings: EngineSettings };
 
 /**
  * Recorded on the first run where `settings` and the engine allow it, otherwise run op by op. Recording computes nothing that a
  * run could see: the first run gives the bits of every later one.
  * @throws ConfigurationError when bf16 is asked of a step that runs op by op, or a graph of an engine without sessions
  */
-export function compileStep(options: StepOptions & { readonly settings: EngineSettings }): CompiledStep {
+export function compileStep(options: RecordOptions): CompiledStep {
   const { settings } = options;
   if (executionOf(settings) !== 'eager') return checked(options, recordedStep(options));
   if (settings.precision !== 'fp32')
@@ -80,13 +88,13 @@ interface RecordedStep {
 
 let recorded = 0;
 
-function recordedStep(options: StepOptions & { readonly settings: EngineSettings }): CompiledStep {
+function recordedStep(options: RecordOptions): CompiledStep {
   const backend = nativeBackend();
   if (backend === null) throw new ConfigurationError('the loaded engine cannot record steps');
   let step: RecordedStep | null = null;
   return {
     run(inputs) {
-      step ??= record(options, backend);
+      step ??= readyStep(options, backend);
       return runRecorded(step, backend, { inputs, guard: options.guard });
     },
     dispose() {
@@ -96,12 +104,48 @@ function recordedStep(options: StepOptions & { readonly settings: EngineSettings
   };
 }
 
+/** From the cache where it was recorded before, otherwise recorded and kept there. */
+function readyStep(options: RecordOptions, backend: NativeBackend): RecordedStep {
+  const { variables } = options;
+  const key = cacheKey(options, backend);
+  const known = (places: readonly number[]): tf.Variable[] => places.flatMap((place) => variables[place] ?? []);
+  const fromCache = (dir: string, { feeds, fetches, reads, outputs, assigns }: StoredStep): RecordedStep => ({
+    graph: openSession(backend.binding, dir, { feeds, fetches }),
+    inputs: Object.keys(options.inputs),
+    reads: known(reads),
+    outputs,
+    assigns: known(assigns),
+  });
+  const stored = key === null ? null : readGraph(key, fromCache);
+  if (stored !== null) return stored;
+  const { model, ...step } = record(options, backend);
+  const places = (of: readonly tf.Variable[]): number[] => of.map((variable) => variables.indexOf(variable));
+  if (key !== null && model !== null) {
+    const { bytes, feeds, fetches } = model;
+    const { reads, outputs, assigns } = step;
+    writeGraph(key, bytes, { feeds, fetches, reads: places(reads), outputs, assigns: places(assigns) });
+  }
+  return step;
+}
+
+/** Null for steps that are always recorded. */
+function cacheKey(options: RecordOptions, { binding, isUsingGpuDevice }: NativeBackend): string | null {
+  const { name, configuration, inputs, settings, variables } = options;
+  if (configuration === undefined || executionOf(settings) !== 'graph') return null;
+  return graphKey({
+    ...{ name, configuration, inputs, isUsingGpuDevice },
+    precision: settings.precision,
+    tensorflow: binding.TF_Version,
+    variables: variables.map((variable) => [variable.name, variable.shape]),
+  });
+}
+
 function graphFor(settings: EngineSettings, backend: NativeBackend): GraphBuilder {
   const binding = executionOf(settings) === 'function' ? graphBinding() : null;
   return binding === null ? createSessionGraph(backend.binding) : createFunctionGraph(binding);
 }
 
-function record(options: StepOptions & { readonly settings: EngineSettings }, backend: NativeBackend): RecordedStep {
+function record(options: RecordOptions, backend: NativeBackend): RecordedStep & { readonly model: GraphModel | null } {
   const { variables, settings } = options;
   const { precision } = settings;
   const graph = graphFor(settings, backend);
@@ -110,7 +154,7 @@ function record(options: StepOptions & { readonly settings: EngineSettings }, ba
   try {
     for (const variable of variables) substitutes.push(recorder.substitute(variable));
     const before = variables.map(({ dataId }) => dataId);
-    const scope = (): RecordedStep => {
+    const scope = (): ReturnType<typeof record> => {
       const declared = Object.entries(options.inputs);
       const inputs = declared.map(([name, { shape, dtype }]) => [name, recorder.placeholder(shape, dtype)] as const);
       const outputs = options.step(Object.fromEntries(inputs));
@@ -123,7 +167,7 @@ function record(options: StepOptions & { readonly settings: EngineSettings }, ba
       });
       const given = [...inputs.map(([, tensor]) => recorder.inputOf(tensor)), ...reads.map((read) => read.placeholder)];
       return {
-        graph: graph.finish(`${options.name}_${recorded++}`, given, results),
+        ...graph.finish(`${options.name}_${recorded++}`, given, results),
         inputs: inputs.map(([input]) => input),
         reads: reads.map((read) => read.variable),
         outputs: Object.keys(outputs),

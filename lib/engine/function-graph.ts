@@ -15,10 +15,8 @@ export function createFunctionGraph(binding: GraphBinding): GraphBuilder {
     op: (op, attributes, inputs, { list }) => binding.graphOp(graph, op, attributes, inputs, list),
     finish(name, inputs, outputs) {
       binding.createFunction(graph, name, inputs, outputs);
-      return {
-        call: (ids) => binding.executeOp(name, [], ids, outputs.length),
-        dispose: () => binding.removeFunction(name),
-      };
+      const call = (ids: readonly number[]): OutputInfo[] => binding.executeOp(name, [], ids, outputs.length);
+      return { graph: { call, dispose: () => binding.removeFunction(name) }, model: null };
     },
     discard: () => binding.graphDelete(graph),
   };

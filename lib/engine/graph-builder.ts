@@ -13,8 +13,12 @@ export interface GraphBuilder {
     inputs: readonly number[],
     lengths: { readonly list: number; readonly outputs: number },
   ): OutputInfo[];
-  /** The graph as something to call, from the values of placeholders to those of outputs. */
-  finish(name: string, inputs: readonly number[], outputs: readonly number[]): GraphFunction;
+  /** The graph as something to call, from the values of placeholders to those of outputs; `model` where it can be stored. */
+  finish(
+    name: string,
+    inputs: readonly number[],
+    outputs: readonly number[],
+  ): { readonly graph: GraphFunction; readonly model: GraphModel | null };
   /** Frees the graph; what `finish` gave stays. */
   discard(): void;
 }
@@ -23,4 +27,11 @@ export interface GraphFunction {
   /** Takes and gives tensors of the library. */
   call(inputs: readonly number[]): OutputInfo[];
   dispose(): void;
+}
+
+/** A graph that could be stored: bytes of a SavedModel, and the outputs of nodes, `name:index`, to feed and to fetch. */
+export interface GraphModel {
+  readonly bytes: Uint8Array;
+  readonly feeds: readonly string[];
+  readonly fetches: readonly string[];
 }

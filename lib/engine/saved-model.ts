@@ -33,7 +33,8 @@ export interface NodeDef {
   readonly attr: Readonly<Record<string, AttrValue>>;
 }
 
-/** What a session is loaded by. */
+/** Name of the file in the folder that a session is loaded from, and what it is loaded by. */
+export const modelFile = 'saved_model.pb';
 export const savedModelTag = 'serve';
 
 /** TF_GRAPH_DEF_VERSION of TensorFlow 2.21: what the ops of the graph mean. */
@@ -87,7 +88,7 @@ const root = protobuf.Root.fromJSON({
 });
 const savedModel = root.lookupType('SavedModel');
 
-/** Content of `saved_model.pb`; nodes come after those whose outputs they take. */
+/** Content of the file; nodes come after those whose outputs they take. */
 export function encodeSavedModel(nodes: readonly NodeDef[]): Uint8Array {
   const graphDef = { node: nodes, versions: { producer } };
   const metaGraph = { metaInfoDef: { tags: [savedModelTag] }, graphDef };

@@ -1,9 +1,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { GraphBuilder, GraphFunction } from './graph-builder.ts';
+import type { GraphBuilder, GraphFunction, GraphModel } from './graph-builder.ts';
 import type { NativeBinding, OpAttribute, OutputInfo } from './native-backend.ts';
-import { encodeSavedModel, savedModelTag, type AttrValue, type NodeDef, type TensorShapeProto } from './saved-model.ts';
+import {
+  encodeSavedModel,
+  modelFile,
+  savedModelTag,
+  type AttrValue,
+  type NodeDef,
+  type TensorShapeProto,
+} from './saved-model.ts';
 import { createShapeProbe, type Operand } from './shape-probe.ts';
 
 /** Constants of more values say nothing about shapes. */
@@ -55,13 +62,12 @@ export function createSessionGraph(binding: NativeBinding): GraphBuilder {
       );
     },
     finish(name, inputs, outputs) {
+      const named = (ids: readonly number[]): string[] => ids.map((id) => valueOf(id).output);
+      const model = { bytes: encodeSavedModel(nodes), feeds: named(inputs), fetches: named(outputs) };
       const dir = mkdtempSync(join(tmpdir(), `echoforge-${name}-`));
       try {
-        writeFileSync(join(dir, 'saved_model.pb'), encodeSavedModel(nodes));
-        return openSession(binding, dir, {
-          feeds: inputs.map((id) => valueOf(id).output),
-          fetches: outputs.map((id) => valueOf(id).output),
-        });
+        writeFileSync(join(dir, modelFile), model.bytes);
+        return { graph: openSession(binding, dir, model), model };
       } finally {
         rmSync(dir, { recursive: true, force: true }); // the session read it whole
       }
@@ -70,10 +76,11 @@ export function createSessionGraph(binding: NativeBinding): GraphBuilder {
   };
 }
 
-function openSession(
+/** The SavedModel in `dir` as something to call. @throws Error when the library refuses it */
+export function openSession(
   binding: NativeBinding,
   dir: string,
-  { feeds, fetches }: { readonly feeds: readonly string[]; readonly fetches: readonly string[] },
+  { feeds, fetches }: Pick<GraphModel, 'feeds' | 'fetches'>,
 ): GraphFunction {
   const session = binding.loadSavedModel(dir, savedModelTag);
   return {

@@ -68,8 +68,10 @@ export function createTrainedNetwork(options: {
   readonly learningRate: number;
   readonly rounds: number;
   readonly settings: EngineSettings;
+  /** What decides the numbers of `adam`, as JSON. */
+  readonly configuration: unknown;
 }): TrainedNetwork {
-  const { name, variables, adam, learningRate, rounds, settings } = options;
+  const { name, variables, adam, learningRate, rounds, settings, configuration } = options;
   if (rounds === 1) return { variables, adam, learningRate, sums: new Map(), apply: null };
   const sums = new Map(
     variables.map((v) => {
@@ -80,6 +82,7 @@ export function createTrainedNetwork(options: {
   const apply = compileStep({
     name: `apply${name}`,
     settings,
+    configuration: [configuration, variables.map((variable) => variable.name)],
     variables: [...variables, ...adam.state, ...sums.values()],
     inputs: { learningRate: { shape: [], dtype: 'float32' } },
     step: (inputs) => {
@@ -145,6 +148,8 @@ export function createPhase(options: {
   readonly inputs: InputShapes;
   readonly rounds: number;
   readonly settings: EngineSettings;
+  /** What decides what the phase computes, as JSON. */
+  readonly configuration: unknown;
   readonly compute: (inputs: PhaseInputs) => () => PhaseResult;
 }): Phase {
   const { name, network, rounds, settings } = options;
@@ -158,6 +163,7 @@ export function createPhase(options: {
   const { seed, mix, reals, augmentP } = options.inputs;
   const step = compileStep({
     ...{ name, settings, guard },
+    configuration: [options.configuration, network.variables.map((variable) => variable.name)],
     variables: [...options.variables, ...sums.values()],
     inputs: {
       ...(seed && { seed: { shape: seed, dtype: 'int32' as const } }),

@@ -86,6 +86,7 @@ export function createSampler(options: {
   const step = compileStep({
     name: options.name,
     settings: options.settings,
+    configuration: shape,
     variables: [...weights.values(), wAvg],
     inputs: {
       z: float([batchSize, latentSize]),

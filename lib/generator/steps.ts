@@ -81,7 +81,7 @@ function movingStyle(state: TrainingState, w: tf.Tensor2D): readonly [tf.Variabl
 function createGeneratorPhases(context: StepContext, network: TrainedNetwork): { main: Phase; path: Phase } {
   const { state, config, settings, rounds, mainImages, pathImages } = context;
   const { g, d, shape, plMean } = state;
-  const common = { network, rounds, settings, variables: state.variables };
+  const common = { network, rounds, settings, variables: state.variables, configuration: { config, shape } };
   const main = createPhase({
     ...common,
     name: 'gMain',
@@ -123,7 +123,7 @@ function createGeneratorPhases(context: StepContext, network: TrainedNetwork): {
 function createDiscriminatorPhases(context: StepContext, network: TrainedNetwork): { main: Phase; r1: Phase } {
   const { state, config, settings, rounds, mainImages } = context;
   const { g, d, shape } = state;
-  const common = { network, rounds, settings, variables: state.variables };
+  const common = { network, rounds, settings, variables: state.variables, configuration: { config, shape } };
   const reals = [mainImages, shape.resolution, shape.resolution, shape.channels];
   const main = createPhase({
     ...common,
@@ -163,6 +163,7 @@ function createEma(
   const step = compileStep({
     name: 'ema',
     settings,
+    configuration: null,
     variables: [...state.g.values(), ...state.gs.values()],
     inputs: { beta: { shape: [], dtype: 'float32' } },
     step: (inputs) => {
@@ -200,7 +201,8 @@ export function createTrainingSteps(options: {
     const [weights, adam, interval] =
       name === 'G' ? [state.g, state.adamG, config.gRegInterval] : [state.trainedD, state.adamD, config.dRegInterval];
     const learningRate = config.learningRate * lazyCorrection(interval);
-    return createTrainedNetwork({ name, variables: [...weights.values()], adam, learningRate, rounds, settings });
+    const common = { name, adam, learningRate, rounds, settings, configuration: config };
+    return createTrainedNetwork({ ...common, variables: [...weights.values()] });
   };
   const networks = [networkOf('G'), networkOf('D')] as const;
   const generator = createGeneratorPhases(context, networks[0]);

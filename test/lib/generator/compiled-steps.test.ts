@@ -1,7 +1,11 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineSettings } from '../../../contract/engine.ts';
 import type { GeneratorConfig } from '../../../contract/study.ts';
 import { loadEngine } from '../../../lib/engine/backend.ts';
+import { keepGraphsIn } from '../../../lib/engine/graph-cache.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { networkShapeOf } from '../../../lib/generator/architecture.ts';
 import type { Round } from '../../../lib/generator/phase.ts';
@@ -107,11 +111,32 @@ describe.each<[string, Partial<GeneratorConfig>]>([
   });
 });
 
-it('phases as graphs of the stock addon give the same bytes in every recording, and come near in bf16', () => {
-  const [eager, first, second] = (['eager', 'graph', 'graph'] as const).map((execution) =>
-    train({ execution, precision: 'fp32' }, {}),
-  );
-  expect(distance(first!.values, second!.values)).toBe(0);
-  expect(second!.reported).toEqual(first!.reported);
-  expectNear(train({ execution: 'graph', precision: 'bf16' }, {}), eager!);
+describe('phases as graphs of the stock addon', () => {
+  const settings = { execution: 'graph', precision: 'fp32' } as const;
+  const folder = mkdtempSync(join(tmpdir(), 'echoforge-graphs-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const trainWithCache = (change: Partial<GeneratorConfig>): Trained => {
+    keepGraphsIn(folder);
+    try {
+      return train(settings, change);
+    } finally {
+      keepGraphsIn(null);
+    }
+  };
+
+  it('give the same bytes in every recording and from the cache of graphs', () => {
+    const recorded = trainWithCache({});
+    for (const again of [train(settings, {}), trainWithCache({})]) {
+      expect(distance(recorded.values, again.values)).toBe(0);
+      expect(again.reported).toEqual(recorded.reported);
+    }
+    expect(readdirSync(folder)).toHaveLength(7); // four phases, two Adam steps on sums, the moving average
+  });
+  it('are others in the cache with other settings, but for the moving average', () => {
+    trainWithCache({ r1Gamma: 3 });
+    expect(readdirSync(folder)).toHaveLength(13);
+  });
+  it('come near in bf16', () => {
+    expectNear(train({ execution: 'graph', precision: 'bf16' }, {}), train({ ...settings, execution: 'eager' }, {}));
+  });
 });
