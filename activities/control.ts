@@ -94,6 +94,7 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
         pretrained: state.pretrained,
         calibration: calibrate(parseJsonLines<ValidationScore>(await getBlob(store, validation)), study.classifier),
         history: state.history,
+        ...(state.recoveries.length === 0 ? {} : { recoveries: state.recoveries }),
         epoch: state.weightsEpoch,
         fingerprintChanges: state.fingerprintChanges,
       };

@@ -29,6 +29,14 @@ export interface Training<S> {
   readonly move: (state: S) => Promise<void>;
   /** Moves to an earlier checkpoint, then deletes the files that the state no longer names. */
   readonly rollBack: (state: S, dropped: readonly BlobRef[]) => Promise<void>;
+  /**
+   * Downloads the checkpoint that was made first at `at` to `file`, and moves to `next` with it as the newest; later ones are
+   * forgotten. Null goes back to the start, with none.
+   */
+  readonly goBack: (
+    to: { readonly at: number | null; readonly file: string },
+    next: (common: Pick<Common, 'checkpoint' | 'kept' | 'complete'>) => S,
+  ) => Promise<void>;
 }
 
 /**
@@ -61,7 +69,7 @@ export async function openTraining<S extends GeneratorState | ClassifierState>(
     claim = await advanceHead(claim, next);
     state = next;
   };
-  // The pointer names no dropped file any more; one that is left behind by a kill costs space only.
+  /** The pointer names these files no more; one that is left behind by a kill costs space only. */
   const discard = async (dropped: readonly BlobRef[]): Promise<void> => {
     for (const { sha256 } of dropped) await store.delete(fileKey(sha256)).catch(() => undefined);
   };
@@ -91,6 +99,15 @@ export async function openTraining<S extends GeneratorState | ClassifierState>(
       await move(await next({ checkpoint, kept, complete, events }));
       await discard(dropped);
     },
+    goBack: async ({ at, file }, next) => {
+      const index = state.kept.findIndex((other) => other.at === at);
+      const kept = state.kept.slice(0, index + 1);
+      const checkpoint = kept.at(-1)?.file ?? null;
+      if (checkpoint !== null) await downloadObject(store, { key: fileKey(checkpoint.sha256), ref: checkpoint, file });
+      const later = state.kept.slice(index + 1).map((other) => other.file);
+      await move(next({ checkpoint, kept, complete: true }));
+      await discard(later.filter(({ sha256 }) => kept.every((other) => other.file.sha256 !== sha256)));
+    },
   };
 }
 
@@ -114,12 +131,14 @@ interface Kept {
 }
 
 /**
- * Checkpoints to keep: the last two, the last two with a snapshot (a training may roll back to them, however often it was
- * interrupted since), the best by metric, every tenth snapshot.
+ * Checkpoints to keep: the last two, the last two with a snapshot (a generator may roll back to them, however often it was
+ * interrupted since), the first one where the training stands now (the others there were made on the way; a classifier goes
+ * back to the first), the best by metric, every tenth snapshot.
  */
 export function planRetention(files: readonly Kept[], best: number | null): { kept: Kept[]; dropped: BlobRef[] } {
   const whole = files.filter(({ snapshot }) => snapshot !== null).slice(-2);
-  const last = new Set([...files.slice(-2), ...whole]);
+  const first = files.findIndex(({ at }) => at === files.at(-1)?.at);
+  const last = new Set([...files.slice(-2), ...files.slice(first, first + 1), ...whole]);
   const kept = files.filter(
     (file) => last.has(file) || (file.snapshot !== null && (file.at === best || file.snapshot % 10 === 0)),
   );

@@ -194,9 +194,9 @@ export async function trainClassifierSegment(
         stream: name,
         train: await fetchPerClass(deps, sets.train),
         validation: await fetchPerClass(deps, sets.validation),
-        // Only a training that begins needs them.
+        // Only a training that begins, or may go back to its beginning, needs them.
         pretrainedFile:
-          classifier.weights === null || checkpointFile !== null
+          classifier.weights === null || training.state().epoch > 0
             ? null
             : await fetchPretrained(deps.store, classifier.weights, {
                 dir: join(workDir, 'pretrained'),
@@ -204,10 +204,18 @@ export async function trainClassifierSegment(
                 field: 'classifier.weights',
               }),
         checkpointFile,
+        recoveries: training.state().recoveries,
         untilEpoch,
       };
       const onEvent = async (event: EngineEvent): Promise<void> => {
         if (event.type === 'featureFile') await exchangeFeatures(deps.store, study, event);
+        if (event.type === 'classifierRecovery') {
+          const { recoveries, checkpointFile: file } = event;
+          const before = training.state();
+          await training.goBack({ at: before.epoch === 0 ? null : before.epoch, file }, (common) => ({
+            ...{ ...before, ...common, recoveries: [...recoveries] },
+          }));
+        }
         if (event.type !== 'classifierCheckpoint') return;
         const { epoch, complete, weightsEpoch, history, finished } = event;
         await training.commit(event, { at: epoch, best: null, snapshot: null }, async (common) => ({
@@ -234,10 +242,11 @@ export async function trainClassifierSegment(
       const { parameters, finished, pretrained } = output;
       await training.move({ ...training.state(), parameters, finished, pretrained, images: output.images });
     });
-  const { epoch, finished, history } = training.state();
+  const { epoch, finished, history, recoveries } = training.state();
   const interrupted = !isOver();
   if (interrupted && !stoppedByWorkflow()) throw shutdownFailure(`saved after ${epoch} epochs`);
-  return { epoch, finished, interrupted, last: history.at(-1) ?? null };
+  const result = { epoch, finished, interrupted, last: history.at(-1) ?? null };
+  return recoveries.length === 0 ? result : { ...result, recoveries: recoveries.length };
 }
 
 const settingsOf = ({ precision, execution }: EngineSettings): EngineSettings => ({ precision, execution });

@@ -37,7 +37,7 @@ function createMeasuredTraining(options: ClassifierOptions): Training {
   const none = { negative: [], positive: [] };
   const task: TrainClassifierTask = {
     ...{ config: classifierConfig(options), inputSize: size, channels: 3, seed: 1, stream: 'bench' },
-    ...{ train: none, validation: none, pretrainedFile: null, checkpointFile: null, untilEpoch: 1 },
+    ...{ train: none, validation: none, pretrainedFile: null, checkpointFile: null, recoveries: [], untilEpoch: 1 },
   };
   const images = benchImages(options);
   const labels = images.map((_, i): 0 | 1 => (i % 2 === 0 ? 0 : 1));

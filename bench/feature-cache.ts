@@ -90,6 +90,7 @@ async function createTask(options: FeatureCacheOptions, dir: string): Promise<Tr
   model.dispose();
   return {
     ...{ config, inputSize: size, channels: 1, seed: 1, stream: 'bench', pretrainedFile, checkpointFile: null },
+    recoveries: [],
     ...{ train: await shards('train'), validation: await shards('validation'), untilEpoch: epochs },
   };
 }

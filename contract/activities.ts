@@ -321,6 +321,8 @@ export interface ClassifierSegmentResult {
   readonly finished: boolean;
   readonly interrupted: boolean;
   readonly last: EpochRecord | null;
+  /** How often the training has gone back so far; absent for never. */
+  readonly recoveries?: number;
 }
 
 /** On queue `gpu`: TensorFlow work, done by the engine process that the worker owns. */

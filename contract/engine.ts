@@ -7,6 +7,7 @@ import type {
   Fingerprint,
   PerClass,
   PretrainedWeights,
+  Recovery,
   SnapshotMetric,
   TickRecord,
 } from './manifests.ts';
@@ -91,6 +92,8 @@ export interface TrainClassifierTask {
   readonly validation: PerClass<readonly LocalShard[]>;
   readonly pretrainedFile: string | null;
   readonly checkpointFile: string | null;
+  /** All so far; the checkpoint may be from before the last of them. */
+  readonly recoveries: readonly Recovery[];
   readonly untilEpoch: number;
 }
 
@@ -117,6 +120,17 @@ export interface ClassifierCheckpointEvent {
   readonly eventsFile: string | null;
   readonly history: readonly EpochRecord[];
   readonly finished: boolean;
+}
+
+/**
+ * A classifier's training diverged and goes back. The caller records that, puts the checkpoint of the last complete epoch in
+ * place where there is one, and forgets later ones.
+ */
+export interface ClassifierRecoveryEvent {
+  readonly type: 'classifierRecovery';
+  /** All so far. */
+  readonly recoveries: readonly Recovery[];
+  readonly checkpointFile: string;
 }
 
 /**
@@ -309,7 +323,12 @@ export interface EngineNotice {
 }
 
 export type EngineEvent =
-  EngineProgress | EngineNotice | GeneratorCheckpointEvent | ClassifierCheckpointEvent | FeatureFileEvent;
+  | EngineProgress
+  | EngineNotice
+  | GeneratorCheckpointEvent
+  | ClassifierCheckpointEvent
+  | ClassifierRecoveryEvent
+  | FeatureFileEvent;
 
 /** What a training or long task is given besides its input. */
 export interface EngineContext {

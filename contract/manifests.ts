@@ -106,6 +106,16 @@ export interface EpochRecord {
   readonly validationAuc: number;
 }
 
+/** A training whose loss diverged went back to the end of the last complete epoch, or to its start, with a lower rate. */
+export interface Recovery {
+  /** That diverged, from 1. */
+  readonly epoch: number;
+  /** `NaN`, `Infinity` or a number: JSON has no word for the first two. */
+  readonly loss: string;
+  readonly learningRate: number;
+  readonly nextLearningRate: number;
+}
+
 /** Where the first weights of a training came from. */
 export interface PretrainedWeights {
   readonly format: 'keras-h5' | 'tfjs-layers' | 'safetensors';
@@ -152,6 +162,8 @@ export interface ClassifierManifest extends ClassifierTraining {
   readonly validation: BlobRef;
   readonly calibration: Calibration;
   readonly history: readonly EpochRecord[];
+  /** Absent when the training never diverged. */
+  readonly recoveries?: readonly Recovery[];
   /** Epoch (from 1) whose weights these are. */
   readonly epoch: number;
   readonly fingerprint: Fingerprint;

@@ -96,6 +96,12 @@ export const classifierStateSchema = z.strictObject({
       validationAuc: z.number(),
     }),
   ),
+  /** Missing in states of earlier releases. */
+  recoveries: z
+    .array(
+      z.strictObject({ epoch: z.number(), loss: z.string(), learningRate: z.number(), nextLearningRate: z.number() }),
+    )
+    .default([]),
   finished: z.boolean(),
   parameters: z.number().nullable(),
   pretrained: z
@@ -137,6 +143,7 @@ export const newClassifierState: ClassifierState = {
   weightsEpoch: 0,
   validation: null,
   history: [],
+  recoveries: [],
   finished: false,
   parameters: null,
   pretrained: null,

@@ -47,9 +47,23 @@ export class WeightsError extends Error {
   override readonly name = 'WeightsError';
 }
 
-/** Thrown when a training loss or weight is no longer finite. */
+/** Where a classifier's training left all sense. */
+export interface Divergence {
+  /** From 1. */
+  readonly epoch: number;
+  readonly loss: number;
+  readonly learningRate: number;
+}
+
+/** Thrown when a training loss or weight is no longer finite, or beyond all reason. */
 export class DivergedError extends Error {
   override readonly name = 'DivergedError';
+  /** Null where there is nothing to go back to. */
+  readonly at: Divergence | null;
+  constructor(message: string, at: Divergence | null = null) {
+    super(message);
+    this.at = at;
+  }
 }
 
 /** Thrown when the store does not answer within its deadline after all retries. */

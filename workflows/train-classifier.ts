@@ -47,7 +47,9 @@ export async function trainClassifier(input: TrainClassifierInput): Promise<RefT
       if (segment === null) continue;
       ({ epoch, finished } = segment);
       const auc = segment.last === null ? '' : `validation AUC ${segment.last.validationAuc.toFixed(3)}`;
-      await steps.report({ done: epoch, detail: auc });
+      const { recoveries = 0 } = segment;
+      const back = recoveries === 0 ? '' : `; the loss diverged, back at a lower learning rate (${recoveries} of 2)`;
+      await steps.report({ done: epoch, detail: auc + back });
     }
     return { manifest: await control.publishClassifier({ studyId: study.studyId, ...training }) };
   });

@@ -1,5 +1,5 @@
 import { canonicalJson } from '../../contract/canonical-json.ts';
-import type { EpochRecord, PretrainedWeights } from '../../contract/manifests.ts';
+import type { EpochRecord, PretrainedWeights, Recovery } from '../../contract/manifests.ts';
 import { WeightsError } from '../errors.ts';
 import { readTensorFile, writeTensorFile } from '../engine/tensor-file.ts';
 import { tf } from '../engine/tf.ts';
@@ -23,6 +23,7 @@ export interface TrainingState {
   readonly lossSum: number;
   readonly schedule: ScheduleState;
   readonly history: readonly EpochRecord[];
+  readonly recoveries: readonly Recovery[];
   /** Log-odds of the validation images by the weights to publish, in their order; null before the first complete epoch. */
   readonly validationLogOdds: readonly number[] | null;
   /** What the training began with; null for random weights. */
@@ -80,7 +81,8 @@ export async function readCheckpoint(
     );
   checkIdentity(file, identity, metadata.identity);
   // writeCheckpoint put it there, and the format and identity were just checked.
-  const state = JSON.parse(metadata.state ?? 'null') as TrainingState;
+  const written = JSON.parse(metadata.state ?? 'null') as Omit<TrainingState, 'recoveries'> & Partial<TrainingState>;
+  const state = { ...written, recoveries: written.recoveries ?? [] }; // unknown to earlier releases
   const adam = adamAfter(state.epoch);
   const stored = storedWeights(tensors);
   const under = (prefix: string): typeof stored =>

@@ -3,12 +3,14 @@ import path from 'node:path';
 import type { EngineContext, EnginePhase, TrainClassifierOutput, TrainClassifierTask } from '../../contract/engine.ts';
 import type { EpochRecord, PretrainedWeights, ValidationScore } from '../../contract/manifests.ts';
 import { loadEngine } from '../engine/backend.ts';
+import { DivergedError } from '../errors.ts';
 import { encodeEventFile } from '../tensorboard/event-file.ts';
 import { cacheFeatures } from './feature-cache.ts';
 import { readCheckpoint, writeCheckpoint, type TrainingState } from './checkpoint.ts';
+import { afterRecoveries, goBack } from './recovery.ts';
 import { advanceSchedule, startPhase, startSchedule } from './schedule.ts';
 import { createTraining, type Training, type Validation } from './training.ts';
-import { loadTrainingSets } from './training-images.ts';
+import { loadTrainingSets, type TrainingSets } from './training-images.ts';
 import { copyWeights, loadPretrainedTrunk, writeWeights, type WeightValues } from './weights.ts';
 
 /** Where a training stands, beside the variables of its network. */
@@ -28,8 +30,10 @@ interface Progress {
  * loss (schedule.ts). On a pretrained trunk the head is trained first and alone (phases.ts). `freeze: nakata` and its
  * trainable variables: evaluation.md 1.6.
  *
+ * A loss that is not finite, or exploded, sends the training back at a lower rate (recovery.ts).
+ *
  * Throws DatasetError (a class without images, other channels), WeightsError (a checkpoint or pretrained file that does not
- * belong here), DivergedError (a loss that is not finite).
+ * belong here), DivergedError (a loss that diverged for the third time).
  */
 export async function trainClassifier(
   task: TrainClassifierTask,
@@ -38,6 +42,22 @@ export async function trainClassifier(
   await report(context, 'load', 0, 1);
   await loadEngine();
   const sets = await loadTrainingSets(task);
+  let attempt = task;
+  for (;;)
+    try {
+      return await trainOn(sets, attempt, context);
+    } catch (error) {
+      if (!(error instanceof DivergedError)) throw error;
+      attempt = await goBack(attempt, error, context);
+    }
+}
+
+/** From the checkpoint of `task`, or the start. */
+async function trainOn(
+  sets: TrainingSets,
+  task: TrainClassifierTask,
+  context: EngineContext,
+): Promise<TrainClassifierOutput> {
   const training = createTraining(task, context.settings, sets);
   try {
     let progress = await begin(training, context);
@@ -48,7 +68,10 @@ export async function trainClassifier(
       const next = await runEpoch(training, context, progress);
       progress = next.progress;
       const advanced = progress.state.epoch > from.epoch || progress.state.position > from.position;
-      if (advanced) await commit(training, context, progress, next.complete);
+      const finite = !advanced || training.isFinite();
+      if (next.complete && !finite) throw lostWeights(progress.state);
+      // In mid-epoch there is nothing to be kept of them: the next attempt finds out at the same step.
+      if (advanced && finite) await commit(training, context, progress, next.complete);
       if (!next.complete || context.signal.aborted) break;
     }
     return {
@@ -66,13 +89,23 @@ export async function trainClassifier(
 async function begin({ task, model, parts }: Training, context: EngineContext): Promise<Progress> {
   if (task.checkpointFile !== null) {
     const { state, best } = await readCheckpoint(task.checkpointFile, parts);
-    return { state, best: best ?? bestSoFar(task, state, () => copyWeights(model)) };
+    const going = afterRecoveries(state, task.recoveries);
+    return { state: going, best: best ?? bestSoFar(task, state, () => copyWeights(model)) };
   }
   const pretrained = task.pretrainedFile === null ? null : await loadPretrainedTrunk(model, task.pretrainedFile);
   await context.emit({ type: 'notice', level: pretrained?.official ? 'info' : 'warn', text: origin(pretrained) });
   const schedule = startSchedule(task.config.learningRate);
-  const nothing = { epoch: 0, position: 0, lossSum: 0, history: [], validationLogOdds: null };
-  return { state: { ...nothing, schedule, pretrained }, best: null };
+  const nothing = { epoch: 0, position: 0, lossSum: 0, history: [], recoveries: [], validationLogOdds: null };
+  return { state: afterRecoveries({ ...nothing, schedule, pretrained }, task.recoveries), best: null };
+}
+
+function lostWeights({ epoch, history }: TrainingState): DivergedError {
+  const learningRate = history.at(-1)?.learningRate ?? Number.NaN;
+  const at = { epoch, loss: Number.NaN, learningRate };
+  return new DivergedError(
+    `weights of the classifier are not finite after epoch ${epoch}, at rate ${learningRate}`,
+    at,
+  );
 }
 
 /** Gives the phase under way the features that it trains on, and a later one its images back; false when stopped on the way. */
@@ -127,7 +160,7 @@ async function runEpoch(
     position += 1;
     await report(context, 'train', (epoch * stepsPerEpoch + position) * batchSize, epochs * stepsPerEpoch * batchSize);
   }
-  const validation = await training.validate(async (done) => {
+  const validation = await training.validate({ epoch, learningRate }, async (done) => {
     await report(context, 'measure', done, sets.validation.images.length);
     return !context.signal.aborted;
   });
@@ -157,11 +190,11 @@ function endEpoch(
     validationAccuracy: validation.accuracy,
     validationAuc: validation.auc,
   };
-  const { pretrained } = state;
+  const { pretrained, recoveries } = state;
   const isPublished = !task.config.restoreBest || schedule.bestEpoch === epoch;
   const validationLogOdds = isPublished ? validation.logOdds : state.validationLogOdds;
   const history = [...state.history, record];
-  const after = { epoch, position: 0, lossSum: 0, schedule, history, validationLogOdds, pretrained };
+  const after = { epoch, position: 0, lossSum: 0, schedule, history, recoveries, validationLogOdds, pretrained };
   return { state: after, best: bestSoFar(task, after, () => copyWeights(model)) ?? best };
 }
 

@@ -20,6 +20,7 @@ import type { CheckpointParts } from './checkpoint.ts';
 import { logOddsOf, logProbabilities } from './forward.ts';
 import { createModel, initialValues, type Model } from './model.ts';
 import { planPhases, type TrainingPhase } from './phases.ts';
+import { explodedLoss } from './recovery.ts';
 import { trainableNames } from './shape-layers.ts';
 import { compilePredictStep, compileTrainStep } from './steps.ts';
 import type { LabelledSet, TrainingSets } from './training-images.ts';
@@ -40,10 +41,18 @@ export interface Training {
   /** What a phase with `cachedViews` trains on and validates by, from now on; null for images again. */
   useFeatures(features: Features | null): void;
   hasFeatures(): boolean;
-  /** One optimiser step of `epoch` (from 0); returns its loss. Throws DivergedError when that is not finite. */
+  /** One optimiser step of `epoch` (from 0); returns its loss. Throws DivergedError when that is not finite, or exploded. */
   trainBatch(place: BatchPlace & { readonly learningRate: number }): number;
-  /** Validates in batches; `beat` is awaited before each and ends the validation by returning false. */
-  validate(beat: (done: number) => Promise<boolean>): Promise<Validation | null>;
+  /**
+   * Validates in batches; `beat` is awaited before each and ends the validation by returning false. Throws DivergedError when the
+   * loss is not finite. A large one is no sign of anything: moving statistics may have yet to arrive.
+   */
+  validate(
+    place: { readonly epoch: number; readonly learningRate: number },
+    beat: (done: number) => Promise<boolean>,
+  ): Promise<Validation | null>;
+  /** Whether all weights and moments are numbers. */
+  isFinite(): boolean;
   dispose(): void;
 }
 
@@ -102,7 +111,11 @@ export function createTraining(task: TrainClassifierTask, settings: EngineSettin
       const { rateField } = phase;
       return trainBatch({ task, set: sets.train, step, input: source.input }, { ...place, rateField });
     },
-    validate: (beat) => validate({ task, set: sets.validation, logits: source.logits }, beat),
+    validate: (place, beat) => validate({ task, set: sets.validation, logits: source.logits }, place, beat),
+    isFinite: () =>
+      [...model.variables.values(), ...running.flatMap(({ adam }) => adam.state)].every((variable) =>
+        variable.dataSync().every(Number.isFinite),
+      ),
     dispose() {
       predictStep.dispose();
       headStep.dispose();
@@ -192,10 +205,13 @@ function trainBatch(
   const outputs = step.run(inputs);
   const loss = outputs.loss?.dataSync()[0] ?? Number.NaN;
   tf.dispose([inputs, outputs]);
-  if (!Number.isFinite(loss))
+  if (!(loss <= explodedLoss)) {
+    const { learningRate, rateField } = place;
     throw new DivergedError(
-      `the classifier's loss is ${loss} in epoch ${epoch + 1}, step ${position + 1}; lower classifier.${place.rateField} (now ${place.learningRate})`,
+      `the classifier's loss is ${loss} in epoch ${epoch + 1}, step ${position + 1}, at learning rate ${learningRate}; lower classifier.${rateField} (${config[rateField]})`,
+      { epoch: epoch + 1, loss, learningRate },
     );
+  }
   return loss;
 }
 
@@ -205,6 +221,7 @@ async function validate(
     set,
     logits: logitsOf,
   }: { readonly task: TrainClassifierTask; readonly set: LabelledSet; readonly logits: ValidationLogits },
+  { epoch, learningRate }: { readonly epoch: number; readonly learningRate: number },
   beat: (done: number) => Promise<boolean>,
 ): Promise<Validation | null> {
   const { config } = task;
@@ -227,7 +244,8 @@ async function validate(
   const loss = lossSum / scores.length;
   if (!Number.isFinite(loss))
     throw new DivergedError(
-      `the classifier's validation loss is ${loss}; lower the learning rate (classifier.learningRate ${config.learningRate})`,
+      `the classifier's validation loss is ${loss} after epoch ${epoch + 1} at learning rate ${learningRate}; lower the learning rate`,
+      { epoch: epoch + 1, loss, learningRate },
     );
   const correct = scores.filter((score, i) => (score >= 0.5 ? 1 : 0) === set.labels[i]).length;
   return { loss, accuracy: correct / scores.length, auc: rocAuc({ scores, labels: set.labels }), logOdds };

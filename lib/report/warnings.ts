@@ -203,6 +203,16 @@ function warnOfEvaluation({ study, evaluation, generators }: ReportInputs): read
   return warnings;
 }
 
+function warnOfDivergence({ classifiers }: ReportInputs): readonly Warning[] {
+  return [classifiers.real, classifiers.synthetic].flatMap((manifest) =>
+    (manifest?.recoveries ?? []).map(({ epoch, loss, learningRate, nextLearningRate }) =>
+      caution(
+        `The training of the classifier on ${manifest?.variant === 'real' ? 'real' : 'synthetic'} images diverged in epoch ${epoch} (loss ${loss}) at a learning rate of ${learningRate}; it went back to the last good state and on at ${nextLearningRate}.`,
+      ),
+    ),
+  );
+}
+
 /** Fingerprints by step, in the order of the study; steps that did not happen are absent. */
 export function listFingerprints(inputs: ReportInputs): readonly { step: string; fingerprint: Fingerprint }[] {
   const { dataset, classifiers, generators, synthetic, filtered, evaluation } = inputs;
@@ -253,6 +263,7 @@ export function findWarnings(inputs: ReportInputs): readonly Warning[] {
     ...warnOfRecipe(inputs),
     ...classSides.flatMap((side) => warnOfGenerator(inputs, side)),
     ...warnOfFilter(inputs),
+    ...warnOfDivergence(inputs),
     ...warnOfEvaluation(inputs),
     ...warnOfFingerprints(inputs),
   ];

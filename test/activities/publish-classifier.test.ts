@@ -8,7 +8,7 @@ import { studyKey, trainingHeadKey } from '../../contract/keys.ts';
 import type { ClassifierManifest, RefTo, ValidationScore } from '../../contract/manifests.ts';
 import { trainingName, type ClassifierTraining } from '../../contract/names.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
-import { newClassifierState } from '../../contract/training-state.ts';
+import { newClassifierState, type ClassifierState } from '../../contract/training-state.ts';
 import { getManifest, putBlob } from '../../lib/storage/blobs.ts';
 import { createBlobCache } from '../../lib/storage/local-blobs.ts';
 import { createMemoryStore } from '../../lib/storage/memory.ts';
@@ -34,6 +34,7 @@ async function publish(
   classifier: Record<string, unknown>,
   validation: readonly ValidationScore[] | null,
   training: ClassifierTraining = { variant: 'real' },
+  recoveries: ClassifierState['recoveries'] = [],
 ): Promise<{ store: ObjectStore; ref: RefTo<ClassifierManifest> }> {
   const store = createMemoryStore();
   const classes = { negative: 'benign', positive: 'malignant' };
@@ -45,7 +46,7 @@ async function publish(
     configSha256: '0'.repeat(64),
     initial: {
       ...newClassifierState,
-      ...{ finished: true, parameters: 1, fingerprint: fakeFingerprint, weightsEpoch: 1 },
+      ...{ finished: true, parameters: 1, recoveries, fingerprint: fakeFingerprint, weightsEpoch: 1 },
       images: { train: perClass, validation: perClass },
       weights: await putBlob(store, Buffer.from('weights')),
       validation: validation === null ? null : await putBlob(store, jsonLines(validation)),
@@ -67,6 +68,13 @@ describe('publishClassifier', () => {
     const cache = createBlobCache({ dir: join(dir, 'cache'), maxBytes: 2 ** 20 });
     const model = await fetchClassifier({ store, cache, workDir: dir }, ref, 1);
     expect(model.temperature).toBe(calibration.temperature);
+  });
+  it('says how often the training diverged, and has no field for it where it never did', async () => {
+    const recoveries = [{ epoch: 3, loss: 'NaN', learningRate: 0.01, nextLearningRate: 0.001 }];
+    const diverged = await publish({}, scores, { variant: 'real' }, recoveries);
+    expect(await getManifest<ClassifierManifest>(diverged.store, diverged.ref)).toMatchObject({ recoveries });
+    const { store, ref } = await publish({}, scores);
+    expect(await getManifest<ClassifierManifest>(store, ref)).not.toHaveProperty('recoveries');
   });
   it('fits none where the study file asks for none', async () => {
     const { store, ref } = await publish({ calibration: 'none' }, scores);

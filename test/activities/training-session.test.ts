@@ -20,6 +20,17 @@ describe('planRetention', () => {
     expect(dropped).toHaveLength(1);
   });
 
+  it('keeps the first checkpoint of the place where a training is paused again and again', () => {
+    const at = (n: number, name: string): Parameters<typeof planRetention>[0][number] => ({
+      ...{ at: n, file: { sha256: name.padEnd(64, '0'), bytes: 1 }, snapshot: null },
+    });
+    let kept: Parameters<typeof planRetention>[0][number][] = [];
+    for (const file of [at(1, 'a'), at(2, 'b'), at(2, 'c'), at(2, 'd'), at(2, 'e')])
+      kept = planRetention([...kept, file], null).kept;
+    expect(kept.map(({ file }) => file.sha256[0])).toEqual(['b', 'd', 'e']);
+    expect(planRetention([...kept, at(3, 'f')], null).kept.map(({ file }) => file.sha256[0])).toEqual(['e', 'f']);
+  });
+
   it('does not drop a file that a kept checkpoint shares', () => {
     const same = file(1, null);
     expect(planRetention([same, file(2, null), same], null).dropped).toEqual([]);

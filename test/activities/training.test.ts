@@ -1,18 +1,23 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createGpuActivities } from '../../activities/gpu.ts';
-import type { GeneratorSegmentResult, TrainGeneratorSegmentInput } from '../../contract/activities.ts';
-import type { EngineRunner, TrainClassifierTask, TrainGeneratorTask } from '../../contract/engine.ts';
-import { trainingHeadKey } from '../../contract/keys.ts';
-import type { DatasetManifest } from '../../contract/manifests.ts';
+import type {
+  ClassifierSegmentResult,
+  GeneratorSegmentResult,
+  TrainClassifierSegmentInput,
+  TrainGeneratorSegmentInput,
+} from '../../contract/activities.ts';
+import type { EngineEvent, EngineRunner, TrainClassifierTask, TrainGeneratorTask } from '../../contract/engine.ts';
+import { trainingFileKey, trainingHeadKey } from '../../contract/keys.ts';
+import type { DatasetManifest, RefTo } from '../../contract/manifests.ts';
 import type { ClassifierTraining } from '../../contract/names.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
-import { generatorStateSchema } from '../../contract/training-state.ts';
-import { putManifest } from '../../lib/storage/blobs.ts';
+import { classifierStateSchema, generatorStateSchema, newClassifierState } from '../../contract/training-state.ts';
+import { hashBytes, putManifest } from '../../lib/storage/blobs.ts';
 import { createBlobCache } from '../../lib/storage/local-blobs.ts';
 import { createMemoryStore } from '../../lib/storage/memory.ts';
 import type { ObjectStore } from '../../lib/storage/object-store.ts';
@@ -94,16 +99,54 @@ const noTick = {
   },
 };
 
-async function segmentInput(store: ObjectStore): Promise<TrainGeneratorSegmentInput> {
+async function emptyDataset(store: ObjectStore): Promise<RefTo<DatasetManifest>> {
   const none = { negative: [], positive: [] };
   const counts = { negative: 0, positive: 0 };
-  const dataset = await putManifest<DatasetManifest>(store, {
+  return await putManifest<DatasetManifest>(store, {
     ...{ kind: 'dataset', name: 'busi', classes: study.classes, ignored: [], image: study.image, splitUnit: 'group' },
     ...{ training: { train: none, validation: none }, test: none, groups: 0, fingerprint: fakeFingerprint },
     ...{ counts: { train: counts, validation: counts, test: counts } },
     ...{ nearDuplicateGroups: [], setAside: [], rejected: [] },
   });
-  return { study, side: 'negative', dataset, untilNimg: 64, bestNimg: null };
+}
+
+const segmentInput = async (store: ObjectStore): Promise<TrainGeneratorSegmentInput> => ({
+  ...{ study, side: 'negative', dataset: await emptyDataset(store), untilNimg: 64, bestNimg: null },
+});
+
+type Trains = (
+  input: TrainClassifierTask,
+  emit: (event: EngineEvent) => Promise<void>,
+  workDir: string,
+) => Promise<void>;
+
+/** Runs the segment of a classifier until epoch 2 on an engine that does what it is told. */
+async function classifierSegment(store: ObjectStore, trains: Trains): Promise<ClassifierSegmentResult> {
+  const engine: EngineRunner = {
+    run: async (task, input, { workDir, onEvent }) => {
+      if (task === 'describeEngine') return fakeFingerprint as never;
+      await trains(input as TrainClassifierTask, onEvent, workDir); // the only other task of this segment
+      const images = { train: { negative: 1, positive: 1 }, validation: { negative: 1, positive: 1 } };
+      return { epoch: 2, finished: true, parameters: 1, pretrained: null, images } as never; // of trainClassifier
+    },
+  };
+  const cache = createBlobCache({ dir: join(dir, 'blobs'), maxBytes: 1e6 });
+  const gpu = createGpuActivities({ store, cache, workDir: dir, engine });
+  const images = await emptyDataset(store);
+  return await new MockActivityEnvironment({ attempt: 1 }).run(
+    (input: TrainClassifierSegmentInput) => gpu.trainClassifierSegment(input),
+    { study, variant: 'real' as const, images, untilEpoch: 2 },
+  );
+}
+
+/** A checkpoint after `epoch` epochs, holding `content`. */
+async function checkpointOf(workDir: string, epoch: number, content: string, complete = true): Promise<EngineEvent> {
+  const file = join(workDir, content);
+  await writeFile(file, content);
+  return {
+    ...{ type: 'classifierCheckpoint', epoch, complete, checkpointFile: file, weightsFile: file, weightsEpoch: epoch },
+    ...{ validationFile: null, eventsFile: null, history: [], finished: epoch === 2 },
+  };
 }
 
 describe('a segment of a classifier', () => {
@@ -138,6 +181,59 @@ describe('a segment of a classifier', () => {
       stream: 'classifier/synthetic/2',
       heads: ['studies/s1/training/classifier/synthetic/2/head.json'],
     });
+  });
+});
+
+describe('a classifier training that diverges', () => {
+  const recoveries = [{ epoch: 2, loss: 'NaN', learningRate: 0.1, nextLearningRate: 0.01 }];
+  const headOf = async (store: ObjectStore) =>
+    classifierStateSchema.parse((await readHead(store, trainingHeadKey('s1', 'classifier/real')))?.state);
+  const hashOf = (content: string): string => hashBytes(Buffer.from(content)).sha256;
+
+  it('goes on from its last complete epoch and remembers why, though killed before anything came of it', async () => {
+    const store = createMemoryStore();
+    let given = '';
+    const killed = classifierSegment(store, async (input, emit, workDir) => {
+      expect(input.recoveries).toEqual([]);
+      await emit(await checkpointOf(workDir, 1, 'after 1'));
+      for (const name of ['paused', 'paused again', 'and again'])
+        await emit(await checkpointOf(workDir, 1, name, false));
+      const checkpointFile = join(workDir, 'last');
+      await emit({ type: 'classifierRecovery', recoveries, checkpointFile });
+      given = await readFile(checkpointFile, 'utf8');
+      throw new Error('killed');
+    });
+    await expect(killed).rejects.toThrow('killed');
+    expect(given).toBe('after 1');
+    const head = await headOf(store);
+    expect(head).toMatchObject({ epoch: 1, complete: true, recoveries, checkpoint: { sha256: hashOf('after 1') } });
+    expect(head.kept).toHaveLength(1);
+    expect(await store.head(trainingFileKey('s1', 'classifier/real', hashOf('and again')))).toBeNull();
+    const result = await classifierSegment(store, async (input, emit, workDir) => {
+      expect(input.recoveries).toEqual(recoveries);
+      expect(await readFile(input.checkpointFile ?? '', 'utf8')).toBe('after 1');
+      await emit(await checkpointOf(workDir, 2, 'after 2'));
+    });
+    expect(result).toEqual({ epoch: 2, finished: true, interrupted: false, last: null, recoveries: 1 });
+    expect((await headOf(store)).recoveries).toEqual(recoveries);
+  });
+
+  it('begins again where no epoch was complete', async () => {
+    const store = createMemoryStore();
+    const result = await classifierSegment(store, async (_input, emit, workDir) => {
+      await emit(await checkpointOf(workDir, 0, 'paused', false));
+      const checkpointFile = join(workDir, 'last');
+      await emit({ type: 'classifierRecovery', recoveries, checkpointFile });
+      await expect(readFile(checkpointFile)).rejects.toThrow('ENOENT');
+      expect(await headOf(store)).toMatchObject({ epoch: 0, complete: true, checkpoint: null, kept: [], recoveries });
+      await emit(await checkpointOf(workDir, 2, 'after 2'));
+    });
+    expect(result).toMatchObject({ epoch: 2, recoveries: 1 });
+  });
+
+  it('reads the state of a release that knew nothing of it', () => {
+    const { recoveries: none, ...old } = newClassifierState;
+    expect(classifierStateSchema.parse(old)).toEqual({ ...old, recoveries: none });
   });
 });
 

@@ -69,7 +69,7 @@ async function train(
   const inputs = { config: classifier, inputSize: 96, channels: 1 as const };
   await trainClassifier(
     {
-      ...{ ...inputs, seed: 1, stream: 'classifier/real', pretrainedFile: null, checkpointFile: null },
+      ...{ ...inputs, seed: 1, stream: 'classifier/real', pretrainedFile: null, checkpointFile: null, recoveries: [] },
       train: await perClass(`${name}-train`, change(imagesOf(0, 64))),
       validation: await perClass(`${name}-validation`, change(imagesOf(64, 12))),
       untilEpoch: classifier.epochs,

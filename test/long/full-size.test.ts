@@ -62,7 +62,7 @@ describe('at 256 px', () => {
       ...{ inputSize: 256, channels: 1 as const, seed: 1, stream: 'classifier/real', untilEpoch: 1 },
       train: { negative: shardsOf('negative'), positive: shardsOf('positive') },
       validation: { negative: shardsOf('negative'), positive: shardsOf('positive') },
-      ...{ pretrainedFile: null, checkpointFile: null },
+      ...{ pretrainedFile: null, checkpointFile: null, recoveries: [] },
     };
     const { parameters, finished } = await trainClassifier(task, contextInto(events));
     report('classifier, one epoch of one step of 8 images', began);

@@ -66,7 +66,7 @@ it('loads a Keras file of all 55.9 million weights, trains a step on it, exports
   const output = await trainClassifier(
     {
       ...{ config, inputSize, channels: 1, seed: 1, stream: 'classifier/real', untilEpoch: 1 },
-      ...{ train: images, validation: images, pretrainedFile: file, checkpointFile: null },
+      ...{ train: images, validation: images, pretrainedFile: file, checkpointFile: null, recoveries: [] },
     },
     context,
   );

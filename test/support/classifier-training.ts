@@ -1,13 +1,15 @@
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import type {
+  ClassifierRecoveryEvent,
   EngineEvent,
   EngineProgress,
   FeatureFileEvent,
   LocalShard,
   TrainClassifierTask,
 } from '../../contract/engine.ts';
-import type { PerClass } from '../../contract/manifests.ts';
+import type { PerClass, Recovery } from '../../contract/manifests.ts';
 import { defaults } from '../../contract/presets.ts';
 import type { ClassifierConfig } from '../../contract/study.ts';
 import { createModel, initialValues } from '../../lib/classifier/model.ts';
@@ -30,6 +32,8 @@ export interface Part {
   readonly untilEpoch: number;
   /** Images trained on, over all epochs, after which the part is asked to stop. */
   readonly stopAt?: number;
+  /** Ends right after the head pointer says that the training went back, and before anything came of it. */
+  readonly killedGoingBack?: boolean;
 }
 
 export type Sets = Readonly<Record<'train' | 'validation', PerClass<readonly LocalShard[]>>>;
@@ -51,37 +55,59 @@ export async function phantomSets(
 export const taskOn = (sets: Sets, over: Partial<TrainClassifierTask>): TrainClassifierTask => ({
   ...{ config: tinyConfig, inputSize: 75, channels: 1, seed: 1, stream: 'classifier/real' },
   ...{ train: sets.train, validation: sets.validation },
-  ...{ pretrainedFile: null, checkpointFile: null, untilEpoch: 3 },
+  ...{ pretrainedFile: null, checkpointFile: null, recoveries: [], untilEpoch: 3 },
   ...over,
 });
 
-/** The last checkpoint, the weights that would be published, the history; after parts that each begin from a file. */
+/**
+ * The last checkpoint, the weights that would be published, the history; after parts that each begin from a file. Remembers
+ * between parts what a head pointer does.
+ */
 export async function trainInParts(
   {
     dir,
     task,
     exchange,
-  }: { dir: string; task: TrainClassifierTask; exchange?: (event: FeatureFileEvent) => Promise<void> },
+  }: {
+    readonly dir: string;
+    readonly task: TrainClassifierTask;
+    readonly exchange?: (event: FeatureFileEvent) => Promise<void>;
+  },
   parts: readonly Part[],
 ): Promise<Record<string, unknown>> {
   let checkpointFile: string | null = null;
+  let lastComplete: string | null = null;
+  let recoveries: readonly Recovery[] = [];
   let outcome: Record<string, unknown> = {};
-  for (const [i, { untilEpoch, stopAt = Infinity }] of parts.entries()) {
+  const take = async (event: EngineEvent): Promise<void> => {
+    if (event.type !== 'classifierCheckpoint') return;
+    checkpointFile = event.checkpointFile;
+    if (event.complete) lastComplete = checkpointFile;
+    const { epoch, history, weightsEpoch, complete } = event;
+    const weights = await bytesOf(event.weightsFile);
+    const validation = event.validationFile === null ? null : await bytesOf(event.validationFile);
+    const checkpoint = await bytesOf(event.checkpointFile);
+    outcome = { epoch, history, weightsEpoch, complete, weights, validation, checkpoint };
+  };
+  const goBack = async (event: ClassifierRecoveryEvent): Promise<void> => {
+    ({ recoveries } = event);
+    if (lastComplete !== null) await copyFile(lastComplete, event.checkpointFile);
+    checkpointFile = lastComplete;
+  };
+  for (const [i, { untilEpoch, stopAt = Infinity, killedGoingBack = false }] of parts.entries()) {
     const stopWhen = ({ phase, done }: EngineProgress): boolean => phase === 'train' && done >= stopAt;
-    const take = async (event: EngineEvent): Promise<void> => {
-      if (event.type !== 'classifierCheckpoint') return;
-      checkpointFile = event.checkpointFile;
-      const { epoch, history, weightsEpoch, complete } = event;
-      const weights = await bytesOf(event.weightsFile);
-      const validation = event.validationFile === null ? null : await bytesOf(event.validationFile);
-      const checkpoint = await bytesOf(event.checkpointFile);
-      outcome = { epoch, history, weightsEpoch, complete, weights, validation, checkpoint };
+    const killed = new Error('killed going back');
+    const kill = async (event: ClassifierRecoveryEvent): Promise<void> => {
+      await goBack(event);
+      throw killed;
     };
-    const options = { stopWhen, take, ...(exchange ? { exchange } : {}) };
+    const options = { stopWhen, take, goBack: killedGoingBack ? kill : goBack, ...(exchange ? { exchange } : {}) };
     const { context } = await recordInto(`${dir}-${i}`, fp32, options);
-    await trainClassifier({ ...task, checkpointFile, untilEpoch }, context);
+    const training = trainClassifier({ ...task, checkpointFile, recoveries, untilEpoch }, context);
+    if (killedGoingBack) await expect(training).rejects.toBe(killed);
+    else await training;
   }
-  return outcome;
+  return { ...outcome, recoveries };
 }
 
 /** Weights of the tiny network in a file, to start trunks from; and what they are. */

@@ -2,6 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type {
   ClassifierCheckpointEvent,
+  ClassifierRecoveryEvent,
   EngineContext,
   EngineEvent,
   EngineProgress,
@@ -27,7 +28,7 @@ export interface Recording {
 /**
  * `stopWhen` asks the task to end at its next iteration, as pause and shutdown do. `take` is given each checkpoint while the
  * task waits, as a worker takes its files: a later one may have the same names. `exchange` is the store of features; without
- * one nothing is ever found there.
+ * one nothing is ever found there. `goBack` hands out the last complete checkpoint; without it a training goes back to its start.
  */
 export async function recordInto(
   workDir: string,
@@ -36,10 +37,12 @@ export async function recordInto(
     stopWhen = () => false,
     take = () => Promise.resolve(),
     exchange = () => Promise.resolve(),
+    goBack = () => Promise.resolve(),
   }: {
     readonly stopWhen?: (progress: EngineProgress) => boolean;
     readonly take?: (checkpoint: CheckpointEvent) => Promise<void>;
     readonly exchange?: (features: FeatureFileEvent) => Promise<void>;
+    readonly goBack?: (recovery: ClassifierRecoveryEvent) => Promise<void>;
   } = {},
 ): Promise<Recording> {
   await mkdir(workDir, { recursive: true });
@@ -51,6 +54,10 @@ export async function recordInto(
       return;
     }
     if (event.type === 'notice') return;
+    if (event.type === 'classifierRecovery') {
+      await goBack(event);
+      return;
+    }
     if (event.type === 'featureFile') {
       await exchange(event);
       return;
