@@ -11,7 +11,7 @@ import type {
   SyntheticSetManifest,
   ValidationScore,
 } from '../contract/manifests.ts';
-import { trainingName } from '../contract/names.ts';
+import { generatorStep, trainingName } from '../contract/names.ts';
 import { classifierInputSize } from '../contract/plan.ts';
 import type { BlobRef } from '../contract/refs.ts';
 import type { TimeoutProfileName } from '../contract/timeouts.ts';
@@ -174,8 +174,8 @@ async function publishGenerator(
   store: ObjectStore,
   input: PublishGeneratorInput,
 ): ReturnType<ControlActivities['publishGenerator']> {
-  const { studyId, side, className, config, metrics, floor, stopped } = input;
-  const key = trainingHeadKey(studyId, `generator/${className}`);
+  const { studyId, side, className, variant, config, metrics, floor, stopped, gammaSweep } = input;
+  const key = trainingHeadKey(studyId, generatorStep(className, variant));
   const state = generatorStateSchema.parse(await stateAt(store, key));
   if (!state.parameters || !state.realsGrid || !state.fingerprint)
     throw new NotFoundError(`${key} (finished training)`);
@@ -194,6 +194,7 @@ async function publishGenerator(
     parameters: state.parameters,
     images: state.images,
     ...(state.start && { start: state.start }),
+    ...(gammaSweep && { gammaSweep }),
     nimg: state.nimg,
     snapshots,
     floor,

@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
 import type { ResolvedStudy, StudyPlan } from '../contract/activities.ts';
 import { classSides, type ClassSide, type DatasetImport, type PerClass } from '../contract/manifests.ts';
-import { trainingName, type ClassifierVariant } from '../contract/names.ts';
+import { gammaVariant, generatorStep, trainingName, type ClassifierVariant } from '../contract/names.ts';
 import {
   classifierInputSize,
   decidingRule,
@@ -89,11 +89,14 @@ function planSteps(study: Study): StudyPlan['steps'] {
   return [
     { step: 'dataset', queue: queues.prepareDataset, detail: `${image.resolution} px, ${image.channels} channel(s)` },
     ...trainings('real'),
-    ...classSides.map((side) => ({
-      step: `generator/${classes[side]}`,
-      queue: queueOf(side),
-      detail: generatorDetail,
-    })),
+    ...classSides.flatMap((side) => [
+      ...(generator.gammaSweep ?? []).map((gamma) => ({
+        step: generatorStep(classes[side], gammaVariant(gamma)),
+        queue: queueOf(side),
+        detail: `${generator.gammaSweepKimg ?? 0} kimg, to choose r1Gamma`,
+      })),
+      { step: generatorStep(classes[side]), queue: queueOf(side), detail: generatorDetail },
+    ]),
     ...classSides.map((side) => ({
       step: `synthesis/${classes[side]}`,
       queue: queues.synthesize,
@@ -120,9 +123,12 @@ function estimateBytes(study: Study, images: PerClass<number>): number {
   const classifierParameters = planNetwork({ ...classifier, classes: 2 }, classifierInputSize(study)).parameters;
   // Two checkpoints of the network, its best epoch and two Adam moments; and the published weights.
   const perClassifier = 4 * classifierParameters * (2 * 4 + 1);
+  const trials = (generator.gammaSweep?.length ?? 0) * checkpoint * 4; // the last two, the best, the first
   const candidates = study.filter.maxCandidates ?? synthesis.imagesPerClass;
   return Math.ceil(
-    2 * perTraining + 2 * repeats * perClassifier + (images.negative + images.positive + 2 * candidates) * pixels,
+    2 * (perTraining + trials) +
+      2 * repeats * perClassifier +
+      (images.negative + images.positive + 2 * candidates) * pixels,
   );
 }
 

@@ -18,7 +18,7 @@ import type {
   TrainingTrouble,
 } from '../contract/engine.ts';
 import type { DatasetManifest, FilteredSetManifest, Fingerprint, PerClass, ShardRef } from '../contract/manifests.ts';
-import { trainingName } from '../contract/names.ts';
+import { generatorStep, trainingName } from '../contract/names.ts';
 import { classifierInputSize } from '../contract/plan.ts';
 import {
   classifierStateSchema,
@@ -52,7 +52,7 @@ type Beat = (details: unknown) => void;
  */
 export async function trainGeneratorSegment(
   deps: TrainingDeps,
-  { study, side, dataset, untilNimg, bestNimg, resumes = 0 }: TrainGeneratorSegmentInput,
+  { study, side, variant, dataset, untilNimg, bestNimg, resumes = 0 }: TrainGeneratorSegmentInput,
   beat: Beat,
 ): Promise<GeneratorSegmentResult> {
   const { studyId, generator, image, seed } = study;
@@ -60,7 +60,7 @@ export async function trainGeneratorSegment(
   const settings = settingsOf(study);
   const training = await openTraining<GeneratorState>(deps, {
     studyId,
-    name: `generator/${study.classes[side]}`,
+    name: generatorStep(study.classes[side], variant),
     // The total and the cut into segments may change on the way; they change no byte of what was trained before.
     configSha256: hashOf({ shape, image, seed, side, dataset, settings }),
     schema: generatorStateSchema,

@@ -10,6 +10,7 @@ import type {
   FilterEnd,
   FilterLoss,
   Fingerprint,
+  GammaSweep,
   GeneratorManifest,
   IngestedShard,
   PerClass,
@@ -125,6 +126,9 @@ export interface PublishGeneratorInput {
   readonly studyId: string;
   readonly side: ClassSide;
   readonly className: string;
+  /** Of several trainings of the class, which; absent for the class's own. */
+  readonly variant?: string;
+  readonly gammaSweep?: GammaSweep;
   readonly config: Study['generator'];
   readonly metrics: readonly { readonly nimg: number; readonly metric: SnapshotMetric }[];
   readonly floor: SnapshotMetric;
@@ -289,6 +293,8 @@ export interface ScoredShard {
 export interface TrainGeneratorSegmentInput {
   readonly study: Study;
   readonly side: ClassSide;
+  /** Of several trainings of the class, which; absent for the class's own. */
+  readonly variant?: string;
   readonly dataset: RefTo<DatasetManifest>;
   readonly untilNimg: number;
   /** Image count of the best snapshot so far: retention keeps its checkpoint. */

@@ -198,6 +198,25 @@ export interface StartWeights {
   readonly discriminator: 'taken' | 'fresh';
 }
 
+/** One value of a sweep of the R1 weight. */
+export interface GammaTrial {
+  readonly gamma: number;
+  /** Where its snapshots came nearest to the reals, and how near; both null when none was measured. */
+  readonly nimg: number | null;
+  readonly metric: SnapshotMetric | null;
+  /** Why it ended without; null otherwise. */
+  readonly failure: string | null;
+}
+
+/** How the R1 weight of a training was chosen. */
+export interface GammaSweep {
+  /** Length of each trial, thousands of images. */
+  readonly kimg: number;
+  /** In the order of the study file. */
+  readonly trials: readonly GammaTrial[];
+  readonly chosen: number;
+}
+
 export interface GeneratorManifest {
   readonly kind: 'generator';
   readonly side: ClassSide;
@@ -207,6 +226,8 @@ export interface GeneratorManifest {
   readonly images: number;
   /** Absent when training began with random weights. */
   readonly start?: StartWeights;
+  /** Absent when the study file gave the R1 weight. */
+  readonly gammaSweep?: GammaSweep;
   readonly nimg: number;
   readonly snapshots: readonly Snapshot[];
   /** Distance between split halves of the training reals. */

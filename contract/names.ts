@@ -61,6 +61,13 @@ export interface ClassifierTraining {
 export const trainingName = ({ variant, repeat }: ClassifierTraining): string =>
   repeat === undefined ? variant : `${variant}/${repeat}`;
 
+/** Name of a trial of a sweep of the R1 weight, in the ids of its workflow and of its step. */
+export const gammaVariant = (gamma: number): string => `gamma-${gamma}`;
+
+/** Name of a training of a generator, below `training/` and `steps/`: that of its class, or one of several of it. */
+export const generatorStep = (className: string, variant?: string): string =>
+  ['generator', className, variant].filter((part) => part !== undefined).join('/');
+
 /** `study/<studyId>` and `study/<studyId>/<step>[/<variant>]`. */
 export function workflowIdOf(studyId: string, step?: string, variant?: string): string {
   return ['study', studyId, step, variant].filter((part) => part !== undefined).join('/');

@@ -99,3 +99,13 @@ export function acceptedSoFar(
 
 /** Layers of a generator that take a style: 14 at 256 px. */
 export const styleCountOf = (resolution: number): number => 2 * Math.log2(resolution) - 2;
+
+/** The generator of a study that trains with this R1 weight: the class's own training or, with the length of the sweep, a trial. */
+export function withGamma(
+  { gammaSweep, gammaSweepKimg, ...generator }: GeneratorConfig,
+  gamma: number,
+  length: 'total' | 'sweep' = 'total',
+): GeneratorConfig {
+  const totalKimg = length === 'sweep' ? (gammaSweepKimg ?? generator.totalKimg) : generator.totalKimg;
+  return { ...generator, r1Gamma: gamma, totalKimg };
+}

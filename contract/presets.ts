@@ -83,6 +83,8 @@ export const defaults: Omit<Study, 'studyId' | 'dataset' | 'classes'> = {
     diffAugmentPolicy: null,
     resumeFrom: null,
     freezeD: 0,
+    gammaSweep: null,
+    gammaSweepKimg: null,
   },
   snapshotMetric: { extractor: 'auto', fakes: 2000, inceptionWeights: null },
   synthesis: { imagesPerClass: 25_000, psi: 1.6, batchSize: 8, shardImages: 496 },

@@ -1,5 +1,5 @@
 import type { StudyPlan } from './activities.ts';
-import type { SnapshotMetric } from './manifests.ts';
+import type { GammaTrial, SnapshotMetric } from './manifests.ts';
 
 /** What the `progress` query answers and what children signal to their parent. */
 
@@ -20,6 +20,8 @@ export interface StepProgress {
   readonly snapshots: readonly ProgressSnapshot[];
   /** What the step waits for a person to decide; absent or null when it does not. */
   readonly awaiting?: string | null;
+  /** Of a generator that chooses its R1 weight: the trials that have ended, and the choice once it is made. */
+  readonly gammaSweep?: { readonly trials: readonly GammaTrial[]; readonly chosen: number | null };
 }
 
 export interface ProgressSnapshot {

@@ -33,6 +33,8 @@ export interface TrainGeneratorInput {
   readonly classifier: RefTo<ClassifierManifest>;
   /** Decisions of earlier executions that concern this class. */
   readonly decisions: readonly Decision[];
+  /** A trial of a sweep with this R1 weight; absent for the training itself. */
+  readonly gamma?: number;
 }
 
 export interface SynthesizeInput {

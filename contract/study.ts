@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { gammaSweepProblems, gammaSweepSchema, withoutIdleSweep, type GammaSweepConfig } from './gamma-sweep.ts';
 import { promisedSha256 } from './keys.ts';
 import { transferProblems, transferSchema, withoutIdleTransfer, type TransferConfig } from './transfer.ts';
 
@@ -287,7 +288,12 @@ const adaptationFields = ['augmentPMax', 'adaTarget', 'adaInterval', 'adaKimg'] 
 
 /** A resolved generator without augmentation has none of its fields: its artefacts are those from before there were any. */
 const generatorSchema = z
-  .strictObject({ ...networkSchema.shape, ...augmentationSchema.shape, ...transferSchema.shape })
+  .strictObject({
+    ...networkSchema.shape,
+    ...augmentationSchema.shape,
+    ...transferSchema.shape,
+    ...gammaSweepSchema.shape,
+  })
   .superRefine((g, ctx) => {
     const issue = (field: keyof AugmentationConfig, message: string): void => {
       ctx.addIssue({ code: 'custom', path: [field], message });
@@ -301,13 +307,15 @@ const generatorSchema = z
     if (g.diffAugmentPolicy !== null && new Set(g.diffAugmentPolicy).size < g.diffAugmentPolicy.length)
       issue('diffAugmentPolicy', `expected each change once, found ${g.diffAugmentPolicy.join(', ')}`);
   })
-  .transform((g): NetworkConfig & TransferConfig & Partial<AugmentationConfig> => {
+  .transform((g): NetworkConfig & TransferConfig & GammaSweepConfig & Partial<AugmentationConfig> => {
     if (g.augment !== 'none') return g;
     const { augment, augmentPipe, augmentP, augmentPMax, adaTarget, adaInterval, adaKimg, diffAugmentPolicy, ...rest } =
       g;
     return rest;
   })
-  .transform((g): NetworkConfig & Partial<AugmentationConfig & TransferConfig> => withoutIdleTransfer(g));
+  .transform((g): NetworkConfig & Partial<AugmentationConfig & TransferConfig & GammaSweepConfig> =>
+    withoutIdleSweep(withoutIdleTransfer(g)),
+  );
 
 const snapshotMetricSchema = z.strictObject({
   extractor: z
@@ -466,7 +474,8 @@ export const studySchema = z
       issue(['generator', 'totalKimg'], `expected at least one minibatch of ${g.batchSize} images`);
     if (g.segmentTicks % g.snapshotTicks !== 0)
       issue(['generator', 'segmentTicks'], `expected a multiple of snapshotTicks ${g.snapshotTicks}`);
-    for (const { field, message } of transferProblems(g, image.resolution)) issue(['generator', field], message);
+    for (const { field, message } of [...transferProblems(g, image.resolution), ...gammaSweepProblems(g)])
+      issue(['generator', field], message);
     if (synthesis.shardImages % synthesis.batchSize !== 0)
       issue(['synthesis', 'shardImages'], `expected a multiple of synthesis.batchSize ${synthesis.batchSize}`);
     if (filter.maxCandidates !== null && filter.maxCandidates < synthesis.imagesPerClass)

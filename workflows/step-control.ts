@@ -30,6 +30,8 @@ export interface StepControl {
   readonly interruptible: <T>(work: () => Promise<T>) => Promise<T | null>;
   /** Updates the query and tells the parent. */
   readonly report: (change: Partial<Omit<StepProgress, 'step'>>) => Promise<void>;
+  /** Why the step is paused, or null; a step with children of its own tells them. */
+  readonly pausedFor: () => string | null;
   /** What `progress` says about a queue without a worker. */
   readonly idleQueue: () => string | null;
   /** Ends the work that is running now as pause would, without pausing. */
@@ -100,6 +102,7 @@ export function controlStep(step: string, unit: string): StepControl {
     whenRunning,
     interruptible,
     report,
+    pausedFor: () => pausedFor,
     idleQueue: () => progress.idleQueue,
     interrupt: () => running?.cancel(),
   };

@@ -1,5 +1,6 @@
 import {
   allHandlersFinished,
+  ApplicationFailure,
   condition,
   defineUpdate,
   setHandler,
@@ -8,8 +9,8 @@ import {
 } from '@temporalio/workflow';
 import type { Decision } from '../contract/activities.ts';
 import type { GeneratorManifest, RefTo, SnapshotMetric } from '../contract/manifests.ts';
-import { updates } from '../contract/names.ts';
-import { planSegments, totalNimgOf } from '../contract/plan.ts';
+import { gammaVariant, generatorStep, updates } from '../contract/names.ts';
+import { planSegments, totalNimgOf, withGamma } from '../contract/plan.ts';
 import type {
   ExtendTrainingRequest,
   ProgressSnapshot,
@@ -19,6 +20,7 @@ import type {
 import type { TrainGeneratorInput } from '../contract/steps.ts';
 import type { GeneratorConfig } from '../contract/study.ts';
 import { describeGpu, runStep } from './finished-steps.ts';
+import { sweepGammas } from './gamma-sweep.ts';
 import { controlActivities, gpuActivities } from './proxies.ts';
 import { awaitingOf, classOf, stageOf, trainingOf } from './search-attributes.ts';
 import { controlStep, type StepControl } from './step-control.ts';
@@ -33,10 +35,11 @@ const resumeTraining = defineUpdate<{ resumesAtNimg: number }, [ResumeTrainingRe
  * decisions kept with the study.
  */
 export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<GeneratorManifest>> {
-  const { resolved, side, dataset, classifier } = input;
+  const { resolved, side, dataset, classifier, gamma } = input;
   const { study } = resolved;
   const className = study.classes[side];
-  const step = `generator/${className}`;
+  const variant = gamma === undefined ? {} : { variant: gammaVariant(gamma) };
+  const step = generatorStep(className, variant.variant);
   const steps = controlStep(step, 'kimg');
   const control = controlActivities(resolved.timeouts);
   const gpu = gpuActivities(resolved.timeouts, queueOf(input));
@@ -47,7 +50,8 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
   let segmentEnd = 0;
   let finished = false;
   let awaiting: string | null = null;
-  const config = (): GeneratorConfig => configAfter(study.generator, decisions);
+  const asked = gamma === undefined ? study.generator : withGamma(study.generator, gamma, 'sweep');
+  const config = (): GeneratorConfig => configAfter(asked, decisions);
   const stopped = (): Extract<Decision, { type: 'stopTraining' }> | undefined =>
     decisions.find((decision) => decision.type === 'stopTraining');
 
@@ -63,6 +67,7 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
       description: 'Raise the total of this training, in kimg',
       validator: ({ totalKimg }) => {
         if (finished) throw new Error('the training has ended');
+        if (gamma !== undefined) throw new Error('a trial of a sweep has the length of the sweep');
         if (!Number.isFinite(totalKimg) || totalKimg <= config().totalKimg)
           throw new Error(`totalKimg must exceed the present total of ${config().totalKimg}, got ${totalKimg}`);
       },
@@ -80,6 +85,7 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
       description: 'End this training at the end of the running segment',
       validator: ({ reason }) => {
         if (finished || segmentEnd === 0) throw new Error('the training is not running');
+        if (gamma !== undefined) throw new Error('a trial of a sweep runs to its end; stop the training of the class');
         if (stopped()) throw new Error('the training is already stopping');
         if (awaiting !== null && nimg === 0)
           throw new Error('nothing was trained that could be kept: resumeTraining, or cancel the study');
@@ -128,6 +134,8 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
     describe: describeGpu(gpu, resolved),
   };
   const manifest = await runStep<GeneratorManifest>(steps, description, async () => {
+    const gammaSweep = await sweepGammas(input, { steps, control });
+    const trained = (): GeneratorConfig => (gammaSweep === null ? config() : withGamma(config(), gammaSweep.chosen));
     const metrics = new Map<number, SnapshotMetric>();
     const measured = new Map<number, string>();
     const floor = await measuring.measureSnapshot({ study, side, dataset, classifier, weights: null });
@@ -139,8 +147,9 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
       const untilNimg = segmentEnd;
       const segment = await steps.interruptible(() =>
         gpu.trainGeneratorSegment({
-          study: { ...study, generator: config() },
+          study: { ...study, generator: trained() },
           side,
+          ...variant,
           dataset,
           untilNimg,
           bestNimg: lowest(metrics),
@@ -175,6 +184,8 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
         ].join('; '),
       });
       if (segment.trouble !== undefined) {
+        // A value that a training cannot bear has lost the sweep; nobody need decide that.
+        if (gamma !== undefined) throw ApplicationFailure.nonRetryable(segment.trouble, 'DivergedError');
         awaiting = segment.trouble;
         await awaitDecision(steps, segment.trouble, () => awaiting === null || stopped() !== undefined);
         awaiting = null;
@@ -186,7 +197,9 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
       studyId: study.studyId,
       side,
       className,
-      config: config(),
+      ...variant,
+      ...(gammaSweep && { gammaSweep }),
+      config: trained(),
       metrics: [...metrics].map(([at, metric]) => ({ nimg: at, metric })),
       floor,
       stopped: stopped()?.reason ?? null,

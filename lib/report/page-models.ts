@@ -17,6 +17,17 @@ function describeStart({ start, config }: GeneratorManifest): string {
   return `${networks} of ${start.sha256.slice(0, 12)}${frozen}`;
 }
 
+/** Which R1 weight a sweep chose, and by what; nothing to say of one that the study file gives. */
+function describeSweep({ gammaSweep }: GeneratorManifest): string {
+  if (gammaSweep === undefined) return 'as the study file gives it';
+  const { kimg, trials, chosen } = gammaSweep;
+  const values = trials.map(({ gamma, metric, failure }) => {
+    const value = metric === null ? (failure ?? 'not measured') : formatNumber(metric.value);
+    return `${gamma}: ${value}`;
+  });
+  return `${chosen}, with the lowest metric after ${kimg} kimg each (${values.join('; ')})`;
+}
+
 /** What was trained, for how long, and how the snapshots were chosen. */
 export function generatorsSection(inputs: ReportInputs): SafeHtml {
   const { study, generators, synthetic } = inputs;
@@ -38,6 +49,9 @@ export function generatorsSection(inputs: ReportInputs): SafeHtml {
         ...(negative.start === undefined && positive.start === undefined
           ? []
           : [row('Started from', (side) => describeStart(generators[side]))]),
+        ...(negative.gammaSweep === undefined && positive.gammaSweep === undefined
+          ? []
+          : [row('R1 gamma', (side) => describeSweep(generators[side]))]),
         row('Shown to D', (side) => formatKimg(generators[side].nimg)),
         row('Snapshots', (side) => String(generators[side].snapshots.length)),
         row('Chosen snapshot', (side) => formatKimg(synthetic[side].snapshot.nimg)),

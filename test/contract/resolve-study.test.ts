@@ -146,7 +146,28 @@ describe('resolveStudyFile', () => {
     expect(tooMany?.message).toContain('at most the 6 blocks of D above 4 px at 256 px, found 7');
   });
 
+  it('takes a sweep of the R1 weight, and is the study of before without one', () => {
+    const plain = resolveStudyFile(minimal);
+    expect(Object.keys(plain.generator).filter((key) => key.startsWith('gammaSweep'))).toEqual([]);
+    const sweep = { gammaSweep: [0.5, 2], gammaSweepKimg: 100 };
+    expect(resolveStudyFile({ ...minimal, generator: sweep }).generator).toMatchObject(sweep);
+    const messages = (generator: object): string =>
+      problemsOf({ ...minimal, generator })
+        .map(({ path, message }) => `${path}: ${message}`)
+        .join('\n');
+    expect(messages({ ...sweep, r1Gamma: 10 })).toBe(
+      'generator.gammaSweep: chooses r1Gamma, which is 10; set r1Gamma to null',
+    );
+    expect(messages({ gammaSweep: [2, 2], gammaSweepKimg: 1 })).toMatch(
+      /gammaSweep: expected each gamma once, found 2, 2/,
+    );
+    expect(messages({ gammaSweep: [1, 2] })).toMatch(/gammaSweepKimg: expected from one minibatch of 32 .* found none/);
+    expect(messages({ ...sweep, totalKimg: 100 })).toMatch(/to less than totalKimg 100, found 100/);
+    expect(messages({ gammaSweepKimg: 1 })).toMatch(/gammaSweepKimg: belongs to gammaSweep/);
+  });
+
   const refused: Record<string, [unknown, string]> = {
+    'a sweep of one gamma': [{ ...minimal, generator: { gammaSweep: [1], gammaSweepKimg: 1 } }, 'generator.gammaSweep'],
     'frozen blocks of a random D': [{ ...minimal, generator: { freezeD: 1 } }, 'generator.freezeD'],
     null: [null, ''],
     'an array': [[minimal], ''],

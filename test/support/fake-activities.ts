@@ -5,6 +5,7 @@ import type {
   Decision,
   FoundStep,
   GpuActivities,
+  PublishGeneratorInput,
   ResolvedStudy,
 } from '../../contract/activities.ts';
 import { canonicalJson } from '../../contract/canonical-json.ts';
@@ -51,6 +52,10 @@ export interface FakeWorld {
   readonly measured: (string | null)[];
   /** State that each segment of a projection started from, and where it ended. */
   readonly projected: (readonly [state: string | null, untilStep: number])[];
+  /** Generators in the order of their publication. */
+  readonly published: PublishGeneratorInput[];
+  /** Trainings that diverge, as `negative/gamma-8`. */
+  readonly diverging: Set<string>;
 }
 
 export const fakeFingerprint: Fingerprint = {
@@ -74,6 +79,10 @@ const nameOf = ({ sha256 }: ManifestRef): string => Buffer.from(sha256, 'hex').t
 
 // A reference of any kind: the fakes never look inside.
 const ref = <K extends string>(kind: K, name: string): ManifestRef<K> => ({ kind, sha256: sha(name), bytes: 1 });
+
+/** Name of a training in this world. */
+const trainingOf = ({ side, variant }: { readonly side: string; readonly variant?: string }): string =>
+  variant === undefined ? side : `${side}/${variant}`;
 
 /** Value of the metric: lowest at the second snapshot. */
 const metricAt = (nimg: number): SnapshotMetric => ({
@@ -146,14 +155,25 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     },
     publishClassifier: (training) => Promise.resolve(ref('classifier', trainingName(training))),
     publishFilteredSet: ({ filtered }) => Promise.resolve(filtered),
-    publishGenerator: ({ side }) => Promise.resolve(ref('generator', side)),
+    publishGenerator: (input) => {
+      world.published.push(input);
+      return Promise.resolve(ref('generator', trainingOf(input)));
+    },
     publishSyntheticSet: ({ manifest }) =>
       Promise.resolve({ kind: 'syntheticSet' as const, sha256: manifest.snapshot.weights.sha256, bytes: 1 }),
-    listSyntheticShards: () => Promise.resolve([]),
-    listSnapshots: ({ generator }) =>
-      Promise.resolve(
-        snapshotsUntil(progress.get(generator.sha256 === sha('negative') ? 'negative' : 'positive') ?? 256),
-      ),
+    listSyntheticShards: () =>
+      Promise.resolve([{ firstSeed: 1, lastSeed: 8, shard: { tar: ref('t', 't'), index: ref('i', 'i'), images: 8 } }]),
+    listSnapshots: ({ generator }) => {
+      const [training, nimg] = [...progress].find(([name]) => sha(name) === generator.sha256) ?? ['', 256];
+      // The nearer the R1 weight of a trial is to 2, the better.
+      const worse = Math.abs(Number(/gamma-(.*)$/.exec(training)?.[1] ?? 2) - 2);
+      return Promise.resolve(
+        snapshotsUntil(nimg).map((snapshot) => ({
+          ...snapshot,
+          metric: snapshot.metric && { ...snapshot.metric, value: snapshot.metric.value + worse },
+        })),
+      );
+    },
     describeFilteredSet: () =>
       Promise.resolve({
         degenerate: world.degenerate,
@@ -215,9 +235,12 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
   };
   const gpu: GpuActivities = {
     describeEngine: () => Promise.resolve(fakeFingerprint),
-    trainGeneratorSegment: async ({ side, untilNimg, resumes = 0 }) => {
-      const before = progress.get(side) ?? 0;
-      const diverges = side === 'negative' && resumes === 0 && untilNimg === world.divergesBefore;
+    trainGeneratorSegment: async (input) => {
+      const { side, untilNimg, resumes = 0 } = input;
+      const training = trainingOf(input);
+      const before = progress.get(training) ?? 0;
+      const first = side === 'negative' && resumes === 0 && untilNimg === world.divergesBefore;
+      const diverges = first || world.diverging.has(training);
       if (diverges && before < untilNimg) {
         const snapshots = snapshotsUntil(before).map(({ nimg, weights }) => ({ nimg, weights }));
         const [trouble, notes] = ['TrainD diverged', ['went back twice']];
@@ -230,7 +253,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
         ]);
         if (wasInterrupted) return { nimg: before, snapshots: [], interrupted: true };
       }
-      progress.set(side, untilNimg);
+      progress.set(training, untilNimg);
       const snapshots = snapshotsUntil(untilNimg).map(({ nimg, weights }) => ({ nimg, weights }));
       return { nimg: untilNimg, snapshots, interrupted: false };
     },
@@ -297,6 +320,8 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     generatedSeeds: [],
     measured: [],
     projected: [],
+    published: [],
+    diverging: new Set(),
   };
   return world;
 }

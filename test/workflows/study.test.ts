@@ -276,6 +276,72 @@ describe('study workflow', () => {
     expect(world.fakes.calls).not.toContain('releaseModels');
   });
 
+  describe('with a sweep of the R1 weight', () => {
+    const generator = { ...file.generator, gammaSweep: [8, 0.5, 2], gammaSweepKimg: 0.128 };
+
+    it('tries each value in a child of its own, trains on with the best, and says so; a value that diverges has lost', async () => {
+      world.fakes.diverging.add('positive/gamma-8');
+      const handle = await start({ generator });
+      await handle.result();
+      const trainings = world.fakes.published.map(({ className, variant }) => `${className} ${variant ?? 'itself'}`);
+      const trials = ['gamma-0.5', 'gamma-2', 'itself'];
+      expect(trainings).toEqual([
+        ...['gamma-8', ...trials].map((name) => `benign ${name}`),
+        ...trials.map((name) => `malignant ${name}`),
+      ]);
+      expect(world.fakes.published[1]?.config).toMatchObject({ r1Gamma: 0.5, totalKimg: 0.128 });
+      const benign = world.fakes.published[3];
+      expect(benign?.config).toMatchObject({ r1Gamma: 2, totalKimg: 0.256 });
+      expect(benign?.config).not.toHaveProperty('gammaSweep');
+      expect(benign?.gammaSweep).toMatchObject({ kimg: 0.128, chosen: 2 });
+      const values = benign?.gammaSweep?.trials.map(({ gamma, nimg, metric }) => [gamma, nimg, metric?.value]);
+      expect(values?.[0]).toEqual([8, 64, 16.064]);
+      expect(values?.[2]).toEqual([2, 64, 10.064]);
+      const malignant = world.fakes.published.at(-1)?.gammaSweep;
+      expect(malignant?.trials[0]).toEqual({
+        ...{ gamma: 8, nimg: null, metric: null },
+        failure: 'TrainD diverged',
+      });
+      const { steps } = await progressOf(handle);
+      expect(steps.find(({ step }) => step === 'generator/malignant')?.gammaSweep).toEqual({
+        ...{ trials: malignant?.trials, chosen: 2 },
+      });
+      const trial = world.client.workflow.getHandle(`${handle.workflowId}/generator/benign/gamma-0.5`);
+      expect((await trial.describe()).status.name).toBe('COMPLETED');
+      expect([...world.fakes.finished.keys()].filter((key) => key.startsWith('["generator/benign/gamma-0.5"'))).toHaveLength(
+        1,
+      );
+    });
+
+    it('pauses and resumes a trial with the study', async () => {
+      let release = (): void => undefined;
+      world.fakes.holdTraining = new Promise((resolve) => (release = resolve));
+      const handle = await start({ generator });
+      await expect.poll(() => world.fakes.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
+      const trial = world.client.workflow.getHandle(`${handle.workflowId}/generator/benign/gamma-8`);
+      await expect(trial.executeUpdate('extendTraining', { args: [{ totalKimg: 9 }] })).rejects.toThrow();
+      await handle.executeUpdate('pause', { args: [{ reason: 'maintenance' }] });
+      const training = async (): Promise<unknown> =>
+        (await progressOf(handle)).steps.find(({ step }) => step === 'generator/benign');
+      await expect
+        .poll(training, { timeout: 30_000 })
+        .toMatchObject({ state: 'paused', detail: 'trying r1Gamma 8: maintenance' });
+      world.fakes.holdTraining = null;
+      release();
+      await handle.executeUpdate('resume');
+      await handle.result();
+      expect(world.fakes.published).toHaveLength(8);
+    });
+
+    it('fails when every value diverges, naming them', async () => {
+      for (const gamma of generator.gammaSweep) world.fakes.diverging.add(`negative/gamma-${gamma}`);
+      const handle = await start({ generator });
+      const failure: unknown = await handle.result().catch((error: unknown) => error);
+      const reason = String((failure as { cause?: { cause?: { message: string } } }).cause?.cause?.message);
+      expect(reason).toMatch(/every r1Gamma of generator\.gammaSweep failed: 8: TrainD diverged; 0\.5: .*; 2: /);
+    });
+  });
+
   it('flags a regression in reevaluate', async () => {
     const result: unknown = await world.client.workflow.execute('reevaluate', {
       workflowId: `reevaluate/${process.pid}`,

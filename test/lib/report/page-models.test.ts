@@ -55,4 +55,19 @@ describe('the section on the generators', () => {
     expect(generatorsSection(plain).safeHtml).not.toContain('Started from');
     expect(listLimits(plain).join()).not.toContain('started from trained weights');
   });
+  it('says which R1 weight a sweep chose, with the metric of every trial', async () => {
+    const inputs = await makeInputs({});
+    const { negative } = inputs.generators;
+    const trial = { nimg: 64, failure: null };
+    const trials = [
+      { ...trial, gamma: 0.5, metric: { ...negative.floor, value: 41.25 } },
+      { ...trial, gamma: 2, metric: { ...negative.floor, value: 33 } },
+      { gamma: 8, nimg: null, metric: null, failure: 'lossG is NaN' },
+    ];
+    const swept = { ...negative, gammaSweep: { kimg: 100, trials, chosen: 2 } };
+    const page = generatorsSection({ ...inputs, generators: { ...inputs.generators, negative: swept } }).safeHtml;
+    expect(page).toContain('2, with the lowest metric after 100 kimg each (0.5: 41.25; 2: 33; 8: lossG is NaN)');
+    expect(page).toContain('<td>as the study file gives it</td>');
+    expect(generatorsSection(inputs).safeHtml).not.toContain('R1 gamma');
+  });
 });
