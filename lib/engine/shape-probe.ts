@@ -1,4 +1,5 @@
 import type { NativeBinding, OpAttribute, TensorValues } from './native-backend.ts';
+import { bfloat16 } from './step-recorder.ts';
 
 /** What is known of a tensor of a graph; `shape` is null where data decides it, `values` unless it is a short constant. */
 export interface Operand {
@@ -15,9 +16,10 @@ export type ShapeProbe = (
 ) => Pick<Operand, 'shape' | 'dtype'>[];
 
 /**
- * Shapes and types of what an op gives, for bindings that cannot infer them: the op runs on stand-ins of all zeros and of all
- * ones, which hold no more memory than that one op and whose results tell whether data decides a shape. Short constants, which
- * mostly are shapes, stand for themselves. The same op on the same shapes is asked once.
+ * Shapes and types of what an op gives, for bindings that cannot infer them: the op runs on stand-ins of all zeros, which hold no
+ * more memory than that one op, and where integers or truth values go in or out, which could be or count a size, also on ones: a
+ * shape that changes depends on data. Short constants, which mostly are shapes, stand for themselves. The same op on the same
+ * shapes is asked once.
  */
 export function createShapeProbe(binding: NativeBinding): ShapeProbe {
   const known = new Map<string, Pick<Operand, 'shape' | 'dtype'>[]>();
@@ -27,7 +29,9 @@ export function createShapeProbe(binding: NativeBinding): ShapeProbe {
     const before = known.get(key);
     if (before !== undefined) return before;
     const zeros = runOn(binding, { op, attributes, operands, outputs, fill: 0 });
-    const ones = tryOn(binding, { op, attributes, operands, outputs, fill: 1 });
+    const data = [...operands.filter(({ values }) => values === null), ...zeros];
+    const counts = data.some(({ dtype }) => dtype !== binding.TF_FLOAT && dtype !== bfloat16);
+    const ones = counts ? tryOn(binding, { op, attributes, operands, outputs, fill: 1 }) : zeros;
     const found = zeros.map(({ shape, dtype }, i) => {
       return { shape: ones?.[i]?.shape.join() === shape.join() ? shape : null, dtype };
     });

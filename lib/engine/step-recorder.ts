@@ -46,7 +46,7 @@ interface StandIn {
 const reducible = new Set(['Conv2D', 'Conv2DBackpropInput', 'Conv2DBackpropFilter', 'MatMul', 'BatchMatMulV2']);
 
 /** DataType of bfloat16 in TensorFlow's C interface, which tfjs does not know. */
-const bfloat16 = 14;
+export const bfloat16 = 14;
 
 /** Constants of at least this many equal values are recorded as Fill. */
 const fillFrom = 64;
