@@ -1,6 +1,6 @@
 import type { RawImage } from '../image/raw-image.ts';
 import type { Sampler } from '../generator/sampler.ts';
-import { inputsForSeeds } from './seed-inputs.ts';
+import { inputsForSeeds, type SeedInputs } from './seed-inputs.ts';
 
 /** Name of a seed's image inside its shard: `seed00001.png`, more digits where needed. */
 export function memberOfSeed(seed: number): string {
@@ -17,13 +17,15 @@ export function sampleSeeds(
     readonly channels: 1 | 3;
     /** Maps for all slots, instead of those of the seeds. */
     readonly noise?: readonly Float32Array[];
+    /** What the seeds give, if it was drawn before. */
+    readonly inputs?: SeedInputs;
   },
 ): RawImage[] {
   const { seeds, psi, resolution, channels } = args;
   if (seeds.length !== sampler.batchSize)
     throw new RangeError(`sampleSeeds expects ${sampler.batchSize} seeds, one per slot, got ${seeds.length}`);
   const { latentSize, noiseSizes } = sampler;
-  const own = inputsForSeeds({ seeds, latentSize, noiseSizes });
+  const own = args.inputs ?? inputsForSeeds({ seeds, latentSize, noiseSizes });
   const pixels = sampler.sample({ z: own.z, noise: args.noise ?? own.noise, psi }); // [batch, R, R, channels]
   const size = resolution * resolution * channels;
   return seeds.map((_, slot) => ({

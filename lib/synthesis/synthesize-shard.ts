@@ -7,6 +7,7 @@ import { encodePng } from '../image/png.ts';
 import type { RawImage } from '../image/raw-image.ts';
 import { withPngText } from '../png-metadata/png-text.ts';
 import { memberOfSeed, sampleSeeds, seedBlocks } from './sample-seeds.ts';
+import { seedStreams } from './seed-streams.ts';
 
 /**
  * Generates the images of seeds `firstSeed`..`lastSeed` as one shard in the work directory, each PNG with its provenance. The
@@ -25,12 +26,15 @@ export async function synthesizeShard(
   await loadEngine();
   const sampler = await loadSampler({ model: generator, settings: context.settings, batchSize });
   const members: ShardMember[] = [];
-  // Images of one block are encoded on other threads while the next is drawn and generated.
+  // Images of one block are encoded, and the inputs of the next are drawn, on other threads while one is generated.
   let encoding: Promise<readonly ShardMember[]> = Promise.resolve([]);
   try {
-    for (const seeds of seedBlocks({ firstSeed, lastSeed, batchSize })) {
+    const blocks = seedBlocks({ firstSeed, lastSeed, batchSize });
+    let block = 0;
+    for await (const inputs of seedStreams(blocks, sampler)) {
       context.signal.throwIfAborted();
-      const images = sampleSeeds(sampler, { seeds, psi, resolution, channels });
+      const seeds = blocks[block++] ?? []; // one per inputs, in order
+      const images = sampleSeeds(sampler, { seeds, psi, resolution, channels, inputs });
       members.push(...(await encoding));
       const made = images.flatMap((image, slot) => {
         const seed = (seeds[0] ?? 0) + slot;
