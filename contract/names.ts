@@ -14,6 +14,8 @@ export const workflowTypes = {
   styleMixing: 'styleMixing',
   truncationSweep: 'truncationSweep',
   interpolateLatents: 'interpolateLatents',
+  measureSnapshots: 'measureSnapshots',
+  projectImage: 'projectImage',
 } as const;
 
 /** Default task queues; a study may map a step to a tagged queue such as `gpu-a100` (see `queues` in the study file). */
