@@ -3,7 +3,7 @@ import type { LocalShard, TrainClassifierTask } from '../../contract/engine.ts';
 import { classSides, type PerClass } from '../../contract/manifests.ts';
 import { loadShardImages } from '../dataset/shard.ts';
 import { DatasetError } from '../errors.ts';
-import type { RawImage } from '../image/raw-image.ts';
+import { isBlank, type RawImage } from '../image/raw-image.ts';
 import { resizeBilinear } from '../image/resize.ts';
 import type { ImageSet } from './batches.ts';
 
@@ -29,11 +29,14 @@ export function toInput(
   return resizeBilinear(image, { width: inputSize, height: inputSize }).data;
 }
 
-/** Reads both classes, negative first. Throws DatasetError when one of them is empty. */
+/** Images per class without which there is nothing to learn, or to validate by. */
+const leastImages = { training: 2, validation: 1 } as const;
+
+/** Reads both classes, negative first. Throws DatasetError for what no training can make sense of. */
 async function loadSet(
   shards: PerClass<readonly LocalShard[]>,
   task: Pick<TrainClassifierTask, 'inputSize' | 'channels'>,
-  split: string,
+  split: keyof typeof leastImages,
 ): Promise<LabelledSet> {
   const images: Uint8Array[] = [];
   const labels: (0 | 1)[] = [];
@@ -41,9 +44,21 @@ async function loadSet(
   const hash = createHash('sha256');
   for (const side of classSides) {
     const loaded = await loadShardImages(shards[side]);
-    if (loaded.images.length === 0)
-      throw new DatasetError(`the classifier needs ${split} images of both classes, got no ${side} one`);
-    counts[side] = loaded.images.length;
+    const { length } = loaded.images;
+    if (length < leastImages[split])
+      throw new DatasetError(
+        `the classifier needs at least ${leastImages[split]} ${split} image(s) of each class, got ${length} ${side} one(s); add images, raise split.validation, or let the filter keep more`,
+      );
+    for (const { member, side: labelled } of loaded.entries)
+      if (labelled !== side)
+        throw new DatasetError(
+          `${member} among the ${side} ${split} images is labelled "${labelled}"; expected ${side}: prepare the data set again`,
+        );
+    if (loaded.images.every(isBlank))
+      throw new DatasetError(
+        `all ${length} ${side} ${split} images are blank (one value each): there is nothing to learn from; look at the source images`,
+      );
+    counts[side] = length;
     for (const image of loaded.images) {
       images.push(toInput(image, task));
       labels.push(side === 'positive' ? 1 : 0);

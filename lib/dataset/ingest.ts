@@ -6,6 +6,7 @@ import { RejectedImageError } from '../errors.ts';
 import { perceptualHash, thumbnail } from '../image/perceptual-hash.ts';
 import { encodePng } from '../image/png.ts';
 import { prepareImage } from '../image/prepare.ts';
+import { isBlank } from '../image/raw-image.ts';
 import { writeShard, type ShardMember } from './shard.ts';
 
 export interface SourceImage {
@@ -40,6 +41,7 @@ export async function ingestImages({
   for (const [i, { path, side, bytes }] of sources.entries()) {
     try {
       const prepared = await prepareImage(await bytes(), { ...image, minSourcePx });
+      if (isBlank(prepared)) throw new RejectedImageError(`blank: every value is ${prepared.data[0] ?? 0}`);
       const small = thumbnail(prepared);
       members.push({
         entry: { member: safeMember(path), side, source: path, groupId: null, seed: null },

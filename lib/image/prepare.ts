@@ -36,10 +36,13 @@ async function readMetadata(bytes: Uint8Array): Promise<Metadata> {
   }
 }
 
-function refuseUnusable({ format, pages, width, height, pageHeight }: Metadata, minSourcePx: number): void {
+function refuseUnusable({ format, pages, width, height, pageHeight, depth }: Metadata, minSourcePx: number): void {
   if (!formats.includes(format))
     throw new RejectedImageError(`format ${format}, expected one of ${formats.join(', ')}`);
   if ((pages ?? 1) > 1) throw new RejectedImageError(`animated or multi-page: ${pages} images in one file, expected 1`);
+  // Floats have no fixed range, and may be no numbers at all.
+  if (depth !== 'uchar' && depth !== 'ushort')
+    throw new RejectedImageError(`samples of type ${depth}, expected 8 or 16 bits without sign`);
   const shorter = Math.min(width, pageHeight ?? height);
   if (shorter < minSourcePx)
     throw new RejectedImageError(

@@ -6,3 +6,6 @@ export interface RawImage {
   /** width * height * channels bytes. */
   readonly data: Uint8Array;
 }
+
+/** Whether all bytes are equal: nothing is to be seen. */
+export const isBlank = ({ data }: Pick<RawImage, 'data'>): boolean => data.every((value) => value === data[0]);

@@ -60,7 +60,7 @@ export function selectFiltered(input: SelectFilteredInput): SelectedFakes {
   const degenerate = explainDegenerate(input, accepted);
   const count = degenerate === null ? Math.min(fewest, keepPerClass ?? fewest) : 0;
   const validationCount =
-    validationShare === 0 || count === 0 ? 0 : Math.min(count - 1, Math.max(1, Math.round(validationShare * count)));
+    validationShare === 0 || count === 0 ? 0 : Math.min(count - 2, Math.max(1, Math.round(validationShare * count)));
   const select = (side: ClassSide): SelectedClass => {
     const drawn = shuffled(accepted[side], createRng(seed, `filter/${side}`)).slice(0, count);
     const kept = new Set(drawn);
@@ -104,12 +104,12 @@ function requireCandidates({ candidates, validationShare }: SelectFilteredInput)
   }
 }
 
-/** Two kept images per class are the least that can be trained on and validated with. */
+/** Two kept images per class are the least that can be trained on, and one more to validate with. */
 function explainDegenerate(
   { candidates, filter, keepPerClass, classes, validationShare }: SelectFilteredInput,
   accepted: PerClass<readonly number[]>,
 ): string | null {
-  const least = validationShare === 0 ? 1 : 2;
+  const least = validationShare === 0 ? 2 : 3;
   const reasons = classSides
     .filter((side) => accepted[side].length < least)
     .map((side) => {

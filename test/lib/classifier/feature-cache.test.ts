@@ -109,8 +109,8 @@ describe('the feature cache', () => {
     expect(await filled('scaling', task({ featureCache: 2, inputScaling: 'unit' }))).toBe(2);
     const { file } = await givenWeights(dir, 6);
     expect(await filled('trunk', task({ featureCache: 2 }, { pretrainedFile: file }))).toBe(2);
-    const swapped = { negative: sets.train.positive, positive: sets.train.negative };
-    expect(await filled('images', task({ featureCache: 2 }, { train: swapped }))).toBe(1);
+    const more = { ...sets.train, negative: [...sets.train.negative, ...sets.validation.negative] };
+    expect(await filled('images', task({ featureCache: 2 }, { train: more }))).toBe(1);
   });
 
   it('gives of each chosen image one of its views, drawn anew in every epoch', () => {

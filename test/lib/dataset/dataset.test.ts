@@ -58,7 +58,9 @@ describe('planIngest', () => {
 describe('ingestImages', () => {
   it('keeps order, names what it rejected, and writes equal bytes twice', async () => {
     const png = Buffer.from(await encodePng(picture('a')));
+    const black = Buffer.from(await encodePng({ ...picture('a'), data: new Uint8Array(64 * 64) }));
     const sources = [
+      { path: 'b/black.png', side: 'negative' as const, bytes: () => Promise.resolve(black) },
       { path: 'b/benign (1).png', side: 'negative' as const, bytes: () => Promise.resolve(png) },
       { path: 'b/broken.png', side: 'negative' as const, bytes: () => Promise.resolve(Buffer.from('x')) },
       { path: 'b/ünicode.png', side: 'negative' as const, bytes: () => Promise.resolve(png) },
@@ -75,6 +77,7 @@ describe('ingestImages', () => {
     await run('two');
     expect(first.shard.images).toBe(2);
     expect(first.rejected).toEqual([
+      { source: 'b/black.png', reason: 'blank: every value is 0' },
       { source: 'b/broken.png', reason: expect.stringMatching(/not readable/) as string },
     ]);
     expect(first.signatures.map(({ source }) => source)).toEqual(['b/benign (1).png', 'b/ünicode.png']);

@@ -17,6 +17,34 @@ const grey = ({ data, width, height }: RawImage): Sharp =>
   sharp(data, { raw: { width, height, channels: 1 } }).toColourspace('b-w');
 const ramp = raw(32, 32, (x, y) => 4 * x + 3 * y);
 
+/** The least TIFF that holds grey 32-bit floats: header, one directory of entries [tag, type, count, value], pixels. */
+function floatTiff(width: number, height: number, pixels: Float32Array): Buffer {
+  const [short, long] = [3, 4];
+  const entries = [
+    [256, long, 1, width],
+    [257, long, 1, height],
+    [258, short, 1, 32],
+    [259, short, 1, 1],
+    [262, short, 1, 1],
+    [273, long, 1, 8 + 2 + 10 * 12 + 4],
+    [277, short, 1, 1],
+    [278, long, 1, height],
+    [279, long, 1, pixels.byteLength],
+    [339, short, 1, 3], // IEEE floats
+  ] as const;
+  const directory = Buffer.alloc(8 + 2 + entries.length * 12 + 4);
+  directory.write('II*\0', 0, 'latin1');
+  directory.writeUInt32LE(8, 4);
+  directory.writeUInt16LE(entries.length, 8);
+  entries.forEach(([tag, type, count, value], i) => {
+    directory.writeUInt16LE(tag, 10 + 12 * i);
+    directory.writeUInt16LE(type, 12 + 12 * i);
+    directory.writeUInt32LE(count, 14 + 12 * i);
+    directory.writeUInt32LE(value, 18 + 12 * i);
+  });
+  return Buffer.concat([directory, Buffer.from(pixels.buffer)]);
+}
+
 describe('prepareImage accepts', () => {
   it('a grey PNG of the wanted size unchanged', async () => {
     const image = raw(16, 16, (x, y) => 8 * x + y);
@@ -88,6 +116,12 @@ describe('prepareImage rejects, with the reason,', () => {
   it('an SVG', async () => {
     const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><rect width="9" height="9"/></svg>';
     expect(await reason(Buffer.from(svg))).toMatch(/format svg, expected one of png/);
+  });
+  it('samples that may be no numbers', async () => {
+    const data = Float32Array.from({ length: 256 }, (_, i) => (i === 7 ? Number.NaN : i / 255));
+    const tiff = floatTiff(16, 16, data);
+    expect((await sharp(tiff).metadata()).depth).toBe('float');
+    expect(await reason(tiff)).toBe('samples of type float, expected 8 or 16 bits without sign');
   });
   it('a tiny image', async () =>
     expect(await reason(await encodePng(raw(7, 20, () => 1)))).toBe('7x20 px, expected at least 8 px on both sides'));

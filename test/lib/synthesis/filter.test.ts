@@ -91,14 +91,22 @@ describe('selectFiltered', () => {
     expect(result.classes.negative).toMatchObject({ accepted: 50, kept: 0, train: [], validation: [] });
     expect(result.classes.negative.verdicts.some(({ kept }) => kept)).toBe(false);
   });
-  it('needs two images per class when one must validate, and none without candidates', () => {
-    const one = { negative: [{ seed: 4, probability: 0.1 }], positive: [{ seed: 4, probability: 0.9 }] };
-    expect(selectFiltered({ ...input, candidates: one }).degenerate).toContain('only 1 of 1 generated "negative"');
-    expect(selectFiltered({ ...input, candidates: one, validationShare: 0 })).toMatchObject({
+  it('needs two images per class, three when one must validate, and none without candidates', () => {
+    const sure = (count: number): Pick<typeof input, 'candidates'> => {
+      const of = (probability: number) => Array.from({ length: count }, (_, i) => ({ seed: i + 4, probability }));
+      return { candidates: { negative: of(0.1), positive: of(0.9) } };
+    };
+    expect(selectFiltered({ ...input, ...sure(2) }).degenerate).toContain('only 2 of 2 generated "negative"');
+    expect(selectFiltered({ ...input, ...sure(3), validationShare: 0.5 })).toMatchObject({
       degenerate: null,
-      classes: { negative: { train: [4] } },
+      classes: { negative: { train: { length: 2 }, validation: { length: 1 } } },
     });
-    expect(selectFiltered({ ...input, keepPerClass: 1 }).degenerate).toContain('filter.keepPerClass is 1');
+    expect(selectFiltered({ ...input, ...sure(1), validationShare: 0 }).degenerate).toContain('only 1 of 1');
+    expect(selectFiltered({ ...input, ...sure(2), validationShare: 0 })).toMatchObject({
+      degenerate: null,
+      classes: { negative: { train: [4, 5] } },
+    });
+    expect(selectFiltered({ ...input, keepPerClass: 2 }).degenerate).toContain('filter.keepPerClass is 2');
     expect(selectFiltered({ ...input, candidates: { negative: [], positive: [] } }).degenerate).toContain('none of 0');
   });
   it.each([
