@@ -1,0 +1,66 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { resolveStudyFile } from '../../../contract/resolve-study.ts';
+import { loadEngine } from '../../../lib/engine/backend.ts';
+import {
+  givenWeights,
+  phantomSets,
+  taskOn,
+  tinyConfig,
+  trainInParts,
+  type Sets,
+} from '../../support/classifier-training.ts';
+
+let dir = '';
+let sets: Sets;
+let pretrainedFile = '';
+beforeAll(async () => {
+  await loadEngine();
+  dir = await mkdtemp(join(tmpdir(), 'echoforge-resume-'));
+  sets = await phantomSets(dir, { train: 4, validation: 2 });
+  pretrainedFile = (await givenWeights(dir)).file;
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+/** The preset's own training of a tiny network, on pretrained weights; `sound` in its two phases. */
+function configOf(preset: 'nakata' | 'sound', batchSize: number) {
+  const { width, blocks, headUnits } = tinyConfig;
+  const { classifier } = resolveStudyFile({
+    ...{ studyId: 's', preset, dataset: { name: 'd' }, classes: { negative: 'n', positive: 'p' } },
+    classifier: {
+      width,
+      blocks,
+      headUnits,
+      weights: 'weights/given',
+      ...(preset === 'sound' ? { headEpochs: 1 } : {}),
+    },
+  });
+  return { ...classifier, epochs: 2, batchSize }; // one image per step is less than a study file may ask for
+}
+
+describe('a training of a preset', () => {
+  it.each([
+    { preset: 'nakata', batchSize: 1 },
+    { preset: 'nakata', batchSize: 3 },
+    { preset: 'sound', batchSize: 1 },
+    { preset: 'sound', batchSize: 3 },
+  ] as const)(
+    '$preset, $batchSize of 8 images per step, stopped in and between epochs, ends in the same bytes',
+    async ({ preset, batchSize }) => {
+      const task = taskOn(sets, { config: configOf(preset, batchSize), pretrainedFile });
+      const of = (name: string) => ({ dir: join(dir, `${preset}-${batchSize}-${name}`), task });
+      const whole = await trainInParts(of('whole'), [{ untilEpoch: 2 }]);
+      expect(whole).toMatchObject({ epoch: 2, complete: true });
+      const perEpoch = Math.floor(8 / batchSize) * batchSize;
+      const parts = [
+        { untilEpoch: 2, stopAt: batchSize },
+        { untilEpoch: 1 },
+        { untilEpoch: 2, stopAt: perEpoch + batchSize },
+        { untilEpoch: 2 },
+      ];
+      expect(await trainInParts(of('cut'), parts)).toEqual(whole);
+    },
+  );
+});
