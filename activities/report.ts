@@ -11,10 +11,12 @@ import type {
   ReportManifest,
   ShardRef,
   SyntheticSetManifest,
+  ValidationScore,
   Verdict,
 } from '../contract/manifests.ts';
 import { trainingName, type PerVariant } from '../contract/names.ts';
 import type { BlobRef } from '../contract/refs.ts';
+import { calibrationGaps, type CalibrationGaps } from '../lib/classifier/calibration.ts';
 import { loadShardImages, readShard } from '../lib/dataset/shard.ts';
 import { describeRuntime } from '../lib/fingerprint.ts';
 import { encodeGrid } from '../lib/image/grid.ts';
@@ -104,7 +106,11 @@ async function collectInputs(deps: LocalDeps, sources: ReportSources): Promise<R
       ),
     ),
   };
-  return { ...manifests, sha256s, grids: await collectGrids(deps, manifests) };
+  const gapsOf = async ({ validation, calibration }: ClassifierManifest): Promise<CalibrationGaps> =>
+    calibrationGaps(parseJsonLines<ValidationScore>(await getBlob(store, validation)), calibration.temperature);
+  const { real, synthetic: second } = manifests.classifiers;
+  const gaps = { real: await gapsOf(real), synthetic: second && (await gapsOf(second)) };
+  return { ...manifests, calibrationGaps: gaps, sha256s, grids: await collectGrids(deps, manifests) };
 }
 
 async function getRepeats(

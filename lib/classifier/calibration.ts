@@ -2,6 +2,7 @@ import type { Calibration, CalibrationError, ValidationScore } from '../../contr
 import type { ClassifierConfig } from '../../contract/study.ts';
 import type { BinaryScores } from '../stats/binary-scores.ts';
 import { brier } from '../stats/brier.ts';
+import { ece, type EceBinning } from '../stats/ece.ts';
 import { logLoss } from '../stats/log-loss.ts';
 import { fitTemperature } from '../stats/temperature.ts';
 
@@ -22,7 +23,7 @@ export function calibrate(
 ): Calibration {
   const input = {
     scores: scores.map(({ logOdds }) => logOdds),
-    labels: scores.map(({ side }) => (side === 'positive' ? 1 : 0)),
+    labels: labelsOf(scores),
   };
   const fitted = calibration === 'temperature' ? fitTemperature(input) : 1;
   const temperature = fitted ?? 1;
@@ -36,6 +37,21 @@ export function calibrate(
     after: errorsAt(input, temperature),
   };
 }
+
+/** Expected calibration errors on validation, without and with the temperature. */
+export type CalibrationGaps = Readonly<Record<EceBinning, { readonly before: number; readonly after: number }>>;
+
+/** Throws RangeError without scores. */
+export function calibrationGaps(scores: readonly ValidationScore[], temperature: number): CalibrationGaps {
+  const labels = labelsOf(scores);
+  const at = (divisor: number, binning: EceBinning): number =>
+    ece({ scores: scores.map(({ logOdds }) => probabilityOf(logOdds, divisor)), labels }, { binning });
+  const both = (binning: EceBinning) => ({ before: at(1, binning), after: at(temperature, binning) });
+  return { 'equal-width': both('equal-width'), 'equal-mass': both('equal-mass') };
+}
+
+const labelsOf = (scores: readonly ValidationScore[]): number[] =>
+  scores.map(({ side }) => (side === 'positive' ? 1 : 0));
 
 function errorsAt({ scores, labels }: BinaryScores, temperature: number): CalibrationError {
   const probabilities = scores.map((logOdds) => probabilityOf(logOdds, temperature));

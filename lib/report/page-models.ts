@@ -197,7 +197,7 @@ function describePhases({ config, history }: ClassifierManifest): string {
 
 /** Both trainings of the same network. */
 export function classifiersSection(inputs: ReportInputs): SafeHtml {
-  const { classifiers, study } = inputs;
+  const { classifiers, calibrationGaps, study } = inputs;
   const both = [classifiers.real, classifiers.synthetic];
   const row = (name: string, pick: (manifest: ClassifierManifest) => string): string[] => [
     name,
@@ -232,6 +232,12 @@ export function classifiersSection(inputs: ReportInputs): SafeHtml {
         row('Log loss on validation (nats), without and with it', ({ calibration: { before, after } }) =>
           beforeAndAfter(before.logLoss, after.logLoss),
         ),
+        ...(['equal-width', 'equal-mass'] as const).map((binning) => [
+          `Expected calibration error on validation (10 ${binning} bins), without and with it`,
+          ...[calibrationGaps.real, calibrationGaps.synthetic].map((gaps) =>
+            gaps === null ? '-' : beforeAndAfter(gaps[binning].before, gaps[binning].after),
+          ),
+        ]),
         ['Weights', ...both.map((manifest) => (manifest === null ? '-' : hash(manifest.weights.sha256)))],
       ],
     }),

@@ -9,6 +9,7 @@ import type {
 } from '../../contract/manifests.ts';
 import type { PerVariant } from '../../contract/names.ts';
 import type { Study } from '../../contract/study.ts';
+import type { CalibrationGaps } from '../classifier/calibration.ts';
 
 /** Everything a report says, as plain data and PNG bytes: this room never opens the store. */
 export interface ReportInputs {
@@ -20,6 +21,8 @@ export interface ReportInputs {
     /** Repeats 1, 2, ...; absent when the study has one, empty where no synthetic one was trained. */
     readonly repeats?: PerVariant<readonly ClassifierManifest[]>;
   };
+  /** On validation; null for a classifier that was not trained. */
+  readonly calibrationGaps: { readonly real: CalibrationGaps; readonly synthetic: CalibrationGaps | null };
   readonly generators: PerClass<GeneratorManifest>;
   readonly synthetic: PerClass<SyntheticSetManifest>;
   readonly filtered: FilteredSetManifest;

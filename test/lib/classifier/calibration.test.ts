@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ValidationScore } from '../../../contract/manifests.ts';
-import { calibrate, probabilityOf } from '../../../lib/classifier/calibration.ts';
+import { calibrate, calibrationGaps, probabilityOf } from '../../../lib/classifier/calibration.ts';
 import { createRng } from '../../../lib/random.ts';
 
 /** Log-odds of twice the true ones: a model that is too sure of itself by a temperature of about 2. */
@@ -32,6 +32,18 @@ describe('calibrate', () => {
     const { temperature, note } = calibrate(perfect, { calibration: 'temperature' });
     expect(temperature).toBe(1);
     expect(note).toContain('no temperature fits');
+  });
+});
+
+describe('calibrationGaps', () => {
+  it('close once the temperature is right, in both binnings', () => {
+    const { temperature } = calibrate(scores, { calibration: 'temperature' });
+    const gaps = calibrationGaps(scores, temperature);
+    for (const binning of ['equal-width', 'equal-mass'] as const) {
+      expect(gaps[binning].before).toBeGreaterThan(0.08);
+      expect(gaps[binning].after).toBeLessThan(0.03);
+    }
+    expect(calibrationGaps(scores, 1)['equal-width'].after).toBe(gaps['equal-width'].before);
   });
 });
 

@@ -367,6 +367,10 @@ export async function makeInputs(file: Record<string, unknown> = {}, cellPx = 8)
   return {
     study,
     dataset: fakeDataset(study),
+    calibrationGaps: {
+      real: { 'equal-width': { before: 0.0921, after: 0.0613 }, 'equal-mass': { before: 0.0874, after: 0.0542 } },
+      synthetic: { 'equal-width': { before: 0.1133, after: 0.0708 }, 'equal-mass': { before: 0.1017, after: 0.0655 } },
+    },
     classifiers: {
       real: fakeClassifier(study, { variant: 'real' }, 190),
       synthetic: fakeClassifier(study, { variant: 'synthetic' }, 544),

@@ -30,6 +30,8 @@ describe('the section on the classifiers', () => {
     expect(page).toMatch(/Temperature of its probabilities.*<td>1\.8<\/td>/);
     expect(page).toMatch(/Brier score on validation.*<td>0\.141, 0\.131<\/td>/);
     expect(page).toMatch(/Log loss on validation.*<td>0\.531, 0\.419<\/td>/);
+    expect(page).toMatch(/calibration error on validation \(10 equal-width bins\).*<td>0\.092, 0\.061<\/td>/);
+    expect(page).toMatch(/calibration error on validation \(10 equal-mass bins\).*<td>0\.087, 0\.054<\/td>/);
     expect(await pageOf({ calibration: 'none' })).toContain('<td>none, as the study file asks</td>');
   });
   it('says nothing of phases where there was one', async () => {
