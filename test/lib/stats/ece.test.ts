@@ -33,8 +33,12 @@ describe('ece', () => {
     const labels = [0, 0, 0, 1, 1, 1, 1, 1];
     const scores = [0.25, 0.25, 0.25, 0.25, 1, 1, 1, 1];
     expect(ece({ scores, labels }, { binning: 'equal-width' })).toBe(0);
-    const mass = ece({ scores, labels }, { binning: 'equal-mass' });
-    expect(ece({ scores: scores.toReversed(), labels: labels.toReversed() }, { binning: 'equal-mass' })).toBe(mass);
+    // Twenty images of one probability: in their own order each bin of two would have one of each.
+    const same = Array.from({ length: 20 }, () => 0.5);
+    const [alternating, grouped] = [(i: number) => i % 2, (i: number) => Math.floor(i / 10)].map((label) =>
+      ece({ scores: same, labels: same.map((_, i) => label(i)) }, { binning: 'equal-mass' }),
+    );
+    expect([alternating, grouped]).toEqual([0.5, 0.5]);
   });
   it('refuses no images, and what is no probability', () => {
     const of = (scores: number[]) => () => ece({ scores, labels: scores.map(() => 1) }, { binning: 'equal-mass' });
