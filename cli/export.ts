@@ -1,7 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
-import { reportKey, stepKey, trainingHeadKey } from '../contract/keys.ts';
+import { reportKey, stepKey } from '../contract/keys.ts';
 import type {
   ClassifierManifest,
   DatasetManifest,
@@ -18,8 +17,6 @@ import { NotFoundError } from '../lib/errors.ts';
 import { downloadBlob, getBlob, getManifest } from '../lib/storage/blobs.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { readPointer } from '../lib/storage/pointer.ts';
-import { readHead } from '../lib/storage/training-head.ts';
-import { encodeEventFile } from '../lib/tensorboard/event-file.ts';
 import { unpackTar } from './unpack-tar.ts';
 
 interface Options {
@@ -28,9 +25,6 @@ interface Options {
   readonly out: string;
   readonly say: (line: string) => void;
 }
-
-/** What heads of both kinds of training have. */
-const withEvents = z.object({ events: z.array(z.object({ sha256: z.string(), bytes: z.number() })) });
 
 const reportFiles = ['report.html', 'results.json', 'run.html', 'run.json'];
 
@@ -46,50 +40,6 @@ export async function exportReport({ store, studyId, out, say }: Options): Promi
     await writeFile(join(out, name), bytes);
     say(join(out, name));
   }
-}
-
-/** Events of every training of the study, one folder each; works while they run. */
-export async function exportTensorboard({ store, studyId, out, say }: Options): Promise<void> {
-  let found = 0;
-  for await (const { key } of store.list(`studies/${studyId}/training/`)) {
-    const name = /training\/(.+)\/head\.json$/.exec(key)?.[1];
-    if (name === undefined) continue;
-    const head = await readHead(store, trainingHeadKey(studyId, name));
-    const { events } = withEvents.parse(head?.state);
-    for (const [i, ref] of events.entries()) {
-      const number = String(i).padStart(6, '0');
-      await download(store, ref, join(out, name, `events.out.tfevents.${number}.echoforge`));
-    }
-    const metric = await writeMetric({ store, studyId, dir: join(out, name), training: name });
-    found += events.length;
-    say(`${name}: ${events.length + metric} event files`);
-  }
-  if (found === 0) throw new Error(`study ${studyId} has no training with events yet`);
-  say(`tensorboard --logdir ${out}`);
-}
-
-/**
- * The metric of a finished generator's snapshots beside its floor. It is measured between segments, so no checkpoint holds it.
- * Returns the number of files.
- */
-async function writeMetric(options: {
-  readonly store: ObjectStore;
-  readonly studyId: string;
-  readonly dir: string;
-  readonly training: string;
-}): Promise<0 | 1> {
-  const { store, studyId, dir, training } = options;
-  const finished = await readPointer<{ manifest: BlobRef & { kind: string } }>(store, stepKey(studyId, training));
-  if (finished?.value.manifest.kind !== 'generator') return 0;
-  const { sha256, bytes } = finished.value.manifest;
-  const { snapshots, floor } = await getManifest<GeneratorManifest>(store, { kind: 'generator', sha256, bytes });
-  const events = snapshots.flatMap(({ nimg, metric }) => {
-    if (metric === null) return [];
-    const tag = `Metrics/${metric.name}`;
-    return [{ step: nimg, scalars: { [tag]: metric.value, [`${tag}/floor`]: floor.value } }];
-  });
-  await writeFile(join(dir, 'events.out.tfevents.metric.echoforge'), encodeEventFile(events));
-  return 1;
 }
 
 /** The whole study as plain files: images, weights, predictions, manifests, report. */

@@ -3,10 +3,11 @@ import { openStore, readEnvironment } from '../workers/config.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { listCheckpoints } from './checkpoints.ts';
 import { cleanStudy } from './clean.ts';
-import { exportReport, exportStudy, exportTensorboard } from './export.ts';
+import { exportReport, exportStudy } from './export.ts';
 import { importFolder, uploadPrefix } from './import.ts';
 import { loadLocalEnvironment } from './local-environment.ts';
 import { exportGenerator, importGenerator } from './generators.ts';
+import { followTensorboard } from './tensorboard.ts';
 import { exportTools } from './tools.ts';
 import { countOf, exportWeights, importWeights, oneOf } from './weights.ts';
 
@@ -18,6 +19,20 @@ async function store(): Promise<ObjectStore> {
   await loadLocalEnvironment();
   return openStore(readEnvironment());
 }
+/** Aborted by Ctrl-C or kill. */
+function interrupted(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  return stop.signal;
+}
+
+/** @throws Error unless `text` is a number above 0. */
+function positive(text: string, option: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`expected ${option} to be a number above 0, found "${text}"`);
+  return value;
+}
+
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const program = new Command('echoforge')
@@ -120,10 +135,16 @@ program
 program
   .command('tensorboard')
   .argument('<studyId>')
-  .requiredOption('--out <dir>', 'log directory to write')
-  .description('fetch the TensorBoard events of all trainings, running ones included')
-  .action(async (studyId: string, { out }: { out: string }) =>
-    exportTensorboard({ store: await store(), studyId, out, say }),
+  .option('--out <dir>', 'log directory to write; tensorboard/<studyId> when left out')
+  .option('--interval <seconds>', 'pause between two looks at a study that runs', '30')
+  .option('--once', 'fetch what there is, and end')
+  .description('fetch the TensorBoard events of all trainings, and go on with it until the study has its report')
+  .action(async (studyId: string, options: { out?: string; interval: string; once?: boolean }) =>
+    followTensorboard({
+      ...{ store: await store(), studyId, out: options.out ?? `tensorboard/${studyId}`, say },
+      intervalMs: options.once === true ? null : 1000 * positive(options.interval, '--interval'),
+      signal: interrupted(),
+    }),
   );
 
 program
