@@ -69,6 +69,13 @@ function countSources(study: Study, source: DatasetImport): PerClass<number> {
         `class folder "${study.classes[side]}" of dataset ${study.dataset.name} holds ${count(side)} files, ` +
           `at least ${study.prepare.minImagesPerClass} are needed (prepare.minImagesPerClass)`,
       );
+  // Which of them are for training is known when the data set is split; the engine looks again then.
+  for (const side of classSides)
+    if (count(side) < study.generator.batchSize)
+      throw new DatasetError(
+        `class folder "${study.classes[side]}" of dataset ${study.dataset.name} holds ${count(side)} files, fewer than ` +
+          `one minibatch of its generator; import more, or lower generator.batchSize (${study.generator.batchSize})`,
+      );
   return { negative: count('negative'), positive: count('positive') };
 }
 

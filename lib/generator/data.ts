@@ -5,9 +5,12 @@ import type { NetworkShape } from './architecture.ts';
 
 /** What a training shows to D, and its draws that are decided in JavaScript. All keyed by (seed, stream, nimg). */
 
-/** @throws DatasetError when there is no image or one has another size or channel count */
-export function checkReals(images: readonly RawImage[], shape: NetworkShape): void {
-  if (images.length === 0) throw new DatasetError('the generator needs at least one training image, got none');
+/** @throws DatasetError when there are fewer images than one minibatch shows, or one has another size or channel count */
+export function checkReals(images: readonly RawImage[], shape: NetworkShape, batchSize: number): void {
+  if (images.length < batchSize)
+    throw new DatasetError(
+      `expected at least the ${batchSize} training images of one minibatch (generator.batchSize), found ${images.length}; import more images of the class, or lower generator.batchSize`,
+    );
   const { resolution, channels } = shape;
   images.forEach((image, i) => {
     if (image.width !== resolution || image.height !== resolution || image.channels !== channels)

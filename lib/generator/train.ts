@@ -245,7 +245,7 @@ export async function trainGenerator(task: TrainGeneratorTask, context: EngineCo
   await loadEngine();
   const { images } = await loadShardImages(task.shards);
   const shape = networkShapeOf(config, task.image);
-  checkReals(images, shape);
+  checkReals(images, shape, config.batchSize);
   const realsGridFile = join(context.workDir, 'reals.png');
   await writeFile(realsGridFile, await realsGrid(images, config.gridSize));
   const training = createTraining(task, context, images);

@@ -92,20 +92,20 @@ describe('control activities', () => {
       });
 
     it('lists the steps with their queues and counts the source images', async () => {
-      await importFiles({ benign: 30, malignant: 25 });
+      await importFiles({ benign: 40, malignant: 35 });
       const { images, steps, warnings } = await plan();
-      expect(images).toEqual({ negative: 30, positive: 25 });
+      expect(images).toEqual({ negative: 40, positive: 35 });
       expect(steps.map(({ step }) => step)).toContain('generator/malignant');
       expect(warnings.filter((warning) => warning.includes('no worker'))).toEqual([]);
     });
 
     it('refuses a folder that is neither a class nor ignored', async () => {
-      await importFiles({ benign: 30, malignant: 25, normal: 10 });
+      await importFiles({ benign: 40, malignant: 35, normal: 10 });
       await expect(plan()).rejects.toThrow(/normal.*"ignore"/);
     });
 
     it('lets a refused file be mended under the same studyId', async () => {
-      await importFiles({ benign: 30, malignant: 25, normal: 10 });
+      await importFiles({ benign: 40, malignant: 35, normal: 10 });
       await expect(plan()).rejects.toThrow();
       await plan({ ignore: ['normal'] });
       await expect(plan({ ignore: ['normal', 'other'] })).rejects.toThrow(/another configuration.*ignore/);
@@ -116,19 +116,25 @@ describe('control activities', () => {
       await expect(plan({ ignore: ['malign'] })).rejects.toThrow(/"malignant".* 0 files/);
     });
 
+    it('refuses a class with fewer images than a minibatch of its generator', async () => {
+      await importFiles({ benign: 40, malignant: 25 });
+      await expect(plan()).rejects.toThrow(/"malignant".* 25 files.*lower generator\.batchSize \(32\)/);
+      await expect(plan({ generator: { batchSize: 16 } })).resolves.toBeDefined();
+    });
+
     it('warns about a queue that nobody polls', async () => {
-      await importFiles({ benign: 30, malignant: 25 });
+      await importFiles({ benign: 40, malignant: 35 });
       expect((await plan({ queues: { synthesize: 'gpu-b' } })).warnings.join()).toContain('gpu-b');
     });
 
     it('refuses a study that does not fit the disk', async () => {
-      await importFiles({ benign: 30, malignant: 25 });
+      await importFiles({ benign: 40, malignant: 35 });
       freeBytes = 1e6;
       await expect(plan()).rejects.toThrow(/GB are free/);
     });
 
     it('refuses an extractor without its weights, and weights that nothing would use', async () => {
-      await importFiles({ benign: 30, malignant: 25 });
+      await importFiles({ benign: 40, malignant: 35 });
       const refusal = (snapshotMetric: object) => plan({ snapshotMetric });
       const inceptionWeights = weightsKey('a'.repeat(64), 'inception.safetensors');
       await expect(refusal({ extractor: 'inception-2015' })).rejects.toThrow(
@@ -139,7 +145,7 @@ describe('control activities', () => {
     });
 
     it('refuses weights that are not in the store, or too large, before anything is computed', async () => {
-      await importFiles({ benign: 30, malignant: 25 });
+      await importFiles({ benign: 40, malignant: 35 });
       const inceptionWeights = weightsKey('a'.repeat(64), 'inception.safetensors');
       const over = { snapshotMetric: { inceptionWeights } };
       await expect(plan(over)).rejects.toThrow(/snapshotMetric\.inceptionWeights needs .* echoforge import-weights/);

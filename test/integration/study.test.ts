@@ -214,7 +214,10 @@ describe('a study that supplies the weights of the 2015 Inception network, start
     await runner.start('fid', {
       ...{ ...smallStudy, dataset: { name: 'few' }, prepare: { minImagesPerClass: 20 } },
       classifier: { ...smallStudy.classifier, epochs: 2, segmentEpochs: 2 },
-      generator: { ...smallStudy.generator, totalKimg: 0.128, resumeFrom: checkpoint, freezeD: 1 },
+      generator: {
+        ...{ ...smallStudy.generator, batchSize: 8, microBatchSize: 8, totalKimg: 0.128 },
+        ...{ resumeFrom: checkpoint, freezeD: 1 },
+      },
       snapshotMetric: { fakes: 32, inceptionWeights: key },
       // Two epochs need not recognise anything: half of the candidates are kept all the same.
       filter: { rule: 'ensemble', ensembleRule: 'quantile' },

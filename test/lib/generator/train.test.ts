@@ -142,7 +142,7 @@ describe('trainGenerator', () => {
     const few = await shardOf(
       join(dir, 'few'),
       'positive',
-      [0, 85, 170, 255].map((grey) => ({
+      [0, 85, 170, 255, 0, 85, 170, 255].map((grey) => ({
         ...{ width: 8, height: 8, channels: 1 as const },
         data: Uint8Array.from({ length: 64 }, (_, i) => (i % 2 === 0 ? grey : 255 - grey)),
       })),
@@ -248,6 +248,17 @@ describe('trainGenerator', () => {
     await expect(resume({ seed: 2 })).rejects.toThrow(/is of the training .* expected/);
     await expect(resume({ config: { ...smallConfig, r1Gamma: 7 } })).rejects.toThrow(/is of the training/);
     await expect(resume({ config: { ...smallConfig, fmapMax: 4 } })).rejects.toThrow(/has shape .* expected/);
+  });
+
+  it('refuses reals of another size and fewer reals than a minibatch, before it trains', async () => {
+    const { context, checkpoints } = await recordInto(join(dir, 'refused'), settings);
+    const image = { ...defaults.image, resolution: 16 };
+    await expect(trainGenerator(task({ image }), context)).rejects.toThrow('is 8 x 8 x 1, expected 16 x 16 x 1');
+    const config = { ...smallConfig, batchSize: 12 };
+    await expect(trainGenerator(task({ config }), context)).rejects.toThrow(
+      'expected at least the 12 training images of one minibatch (generator.batchSize), found 10',
+    );
+    expect(checkpoints).toEqual([]);
   });
 
   it('leaves no tensor behind, however it ends', async () => {
