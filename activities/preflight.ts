@@ -1,4 +1,3 @@
-import { totalmem } from 'node:os';
 import type { ResolvedStudy, StudyPlan } from '../contract/activities.ts';
 import { classSides, type ClassSide, type DatasetImport, type PerClass } from '../contract/manifests.ts';
 import { gammaVariant, generatorStep, trainingName, type ClassifierVariant } from '../contract/names.ts';
@@ -13,6 +12,8 @@ import {
 import type { Study } from '../contract/study.ts';
 import { planNetwork } from '../lib/classifier/shape-layers.ts';
 import { ConfigurationError, DatasetError } from '../lib/errors.ts';
+import { networkShapeOf } from '../lib/generator/architecture.ts';
+import { checkMemory, machineMemoryBytes, trainingMemoryBytes } from '../lib/generator/memory.ts';
 import { getManifest } from '../lib/storage/blobs.ts';
 import type { ControlDeps } from './control.ts';
 import { requireSuppliedWeights } from './extractor.ts';
@@ -40,10 +41,14 @@ export async function planStudy(
   const queues = [...new Set(planSteps(study).map(({ queue }) => queue))];
   const idle = await findIdleQueues(queues);
   const warnings = idle.map((queue) => `no worker polls queue ${queue}; its steps wait until one does`);
-  const trainingBytes = 4 * estimateGeneratorParameters(study) * 10;
-  if (trainingBytes > 0.8 * totalmem())
+  const shape = networkShapeOf(study.generator, study.image);
+  const available = machineMemoryBytes();
+  // A store whose disk can be seen is on the machine that trains.
+  if (free !== null) checkMemory(shape, study.generator, available);
+  const needed = trainingMemoryBytes(shape, study.generator);
+  if (needed > 0.8 * available)
     warnings.push(
-      `training needs about ${gigabytes(trainingBytes)} GB of memory, this host has ${gigabytes(totalmem())}`,
+      `training needs about ${gigabytes(needed)} GB of memory, this host has ${gigabytes(available)}; a GPU has its own`,
     );
   return { steps: planSteps(study), images, estimatedBytes, warnings };
 }

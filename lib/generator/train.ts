@@ -12,6 +12,7 @@ import type { TickRecord } from '../../contract/manifests.ts';
 import { snapshotNimgs, tickNimgOf } from '../../contract/plan.ts';
 import { loadShardImages } from '../dataset/shard.ts';
 import { loadEngine } from '../engine/backend.ts';
+import { nativeBackend } from '../engine/native-backend.ts';
 import { encodeGrid } from '../image/grid.ts';
 import type { RawImage } from '../image/raw-image.ts';
 import { encodeEventFile } from '../tensorboard/event-file.ts';
@@ -22,6 +23,7 @@ import { checkReals, createRealBatches } from './data.ts';
 import { hasCollapsed, meanSimilarity } from './diversity.ts';
 import { gridFakes, realsGrid } from './grids.ts';
 import { runIteration, type IterationContext } from './iteration.ts';
+import { checkMemory, machineMemoryBytes } from './memory.ts';
 import { createSampler, type Sampler } from './sampler.ts';
 import { countSkips, divergedAfter, noSkips, stuckUpdate } from './skips.ts';
 import { takeStartWeights } from './start-weights.ts';
@@ -236,15 +238,18 @@ async function startOf({ state, hash }: Training, task: TrainGeneratorTask): Pro
 /**
  * Trains one class's generator up to `task.untilNimg` images, until the context's signal is aborted, or until the training
  * diverges or collapses (`trouble`). Everything drawn is a function of seed, class, number of roll-backs and image count, so that a resumed training equals an uninterrupted one bit for bit.
- * @throws DatasetError when the shards hold no usable image
+ * @throws DatasetError when the shards hold fewer images than a minibatch, or others than the configuration says
+ * @throws ConfigurationError when it needs more memory than this machine has
  * @throws WeightsError when the checkpoint belongs to another training, or the weights to start from to other networks
  */
 export async function trainGenerator(task: TrainGeneratorTask, context: EngineContext): Promise<TrainGeneratorOutput> {
   const { config, untilNimg } = task;
   await context.emit({ type: 'progress', phase: 'load', done: 0, total: untilNimg });
   await loadEngine();
-  const { images } = await loadShardImages(task.shards);
   const shape = networkShapeOf(config, task.image);
+  // A GPU has memory of its own.
+  if (nativeBackend()?.isUsingGpuDevice !== true) checkMemory(shape, config, machineMemoryBytes());
+  const { images } = await loadShardImages(task.shards);
   checkReals(images, shape, config.batchSize);
   const realsGridFile = join(context.workDir, 'reals.png');
   await writeFile(realsGridFile, await realsGrid(images, config.gridSize));

@@ -133,6 +133,16 @@ describe('control activities', () => {
       await expect(plan()).rejects.toThrow(/GB are free/);
     });
 
+    it('refuses a study that does not fit the memory of this machine, warns where another one trains', async () => {
+      await importFiles({ benign: 600, malignant: 600 });
+      const huge = { image: { resolution: 1024 }, generator: { config: 'f', batchSize: 512, microBatchSize: 512 } };
+      expect((await plan({ ...huge, studyId: 's1' })).warnings.join()).toMatch(/training needs about \d+\.\d GB/);
+      freeBytes = 1e15;
+      await expect(plan(huge)).rejects.toThrow(
+        /training needs about .* GB of memory.*generator\.microBatchSize \(512\)/,
+      );
+    });
+
     it('refuses an extractor without its weights, and weights that nothing would use', async () => {
       await importFiles({ benign: 40, malignant: 35 });
       const refusal = (snapshotMetric: object) => plan({ snapshotMetric });

@@ -261,6 +261,16 @@ describe('trainGenerator', () => {
     expect(checkpoints).toEqual([]);
   });
 
+  it('refuses a plan that is clearly too large for the memory of the machine, before it allocates anything', async () => {
+    const { context, checkpoints } = await recordInto(join(dir, 'large'), settings);
+    const config = { ...smallConfig, fmapBase: 16_384, fmapMax: 512, batchSize: 4096, microBatchSize: 4096 };
+    const image = { ...defaults.image, resolution: 1024 };
+    await expect(trainGenerator(task({ config, image }), context)).rejects.toThrow(
+      /needs about \d+\.\d GB of memory, this machine has .*generator\.microBatchSize \(4096\)/,
+    );
+    expect(checkpoints).toEqual([]);
+  });
+
   it('leaves no tensor behind, however it ends', async () => {
     const before = tf.memory().numTensors;
     const { context } = await recordInto(join(dir, 'clean'), settings);
