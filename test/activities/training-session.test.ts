@@ -31,6 +31,11 @@ describe('planRetention', () => {
     expect(planRetention([...kept, at(3, 'f')], null).kept.map(({ file }) => file.sha256[0])).toEqual(['e', 'f']);
   });
 
+  it('keeps the last two with a snapshot to roll back to, however often a training was interrupted since', () => {
+    const files = [file(5, 1), file(10, 2), file(20, 3), file(21, null), file(22, null), file(23, null)];
+    expect(planRetention(files, null).kept.map(({ at }) => at)).toEqual([10, 20, 22, 23]);
+  });
+
   it('does not drop a file that a kept checkpoint shares', () => {
     const same = file(1, null);
     expect(planRetention([same, file(2, null), same], null).dropped).toEqual([]);

@@ -69,7 +69,15 @@ describe('a checkpoint at 64 px', () => {
       },
     );
     const short = { ...config, totalKimg: 0.64, tickNimg: 320, snapshotTicks: 1 };
-    const task = { config: short, image, seed: 1, side: 'negative', shards, checkpointFile: null } as const;
+    const task = {
+      config: short,
+      image,
+      seed: 1,
+      side: 'negative',
+      shards,
+      checkpointFile: null,
+      startFile: null,
+    } as const;
     await trainGenerator({ ...task, untilNimg: 640 }, context);
 
     // The first iterations record the steps; the first checkpoint comes after loading.
