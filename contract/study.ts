@@ -270,7 +270,15 @@ const augmentationSchema = z.strictObject({
     .describe('changes of diffaugment; null takes all. Default: null'),
 });
 
+/** What is shown of a training besides losses and images. */
+const watchSchema = z.strictObject({
+  histograms: z
+    .boolean()
+    .describe('histograms of all weights of G and D in TensorBoard, at every snapshot. Default: false'),
+});
+
 type NetworkConfig = z.output<typeof networkSchema>;
+type WatchConfig = z.output<typeof watchSchema>;
 export type AugmentationConfig = z.output<typeof augmentationSchema>;
 
 /** Fields that belong to the values of `augment` named. */
@@ -286,13 +294,19 @@ const augmentationFields = [
 
 const adaptationFields = ['augmentPMax', 'adaTarget', 'adaInterval', 'adaKimg'] as const;
 
-/** A resolved generator without augmentation has none of its fields: its artefacts are those from before there were any. */
+type Watched = NetworkConfig & Partial<AugmentationConfig & WatchConfig>;
+
+/**
+ * A resolved generator without augmentation has none of its fields, one without histograms not that one: its artefacts are
+ * those from before there were any.
+ */
 const generatorSchema = z
   .strictObject({
     ...networkSchema.shape,
     ...augmentationSchema.shape,
     ...transferSchema.shape,
     ...gammaSweepSchema.shape,
+    ...watchSchema.shape,
   })
   .superRefine((g, ctx) => {
     const issue = (field: keyof AugmentationConfig, message: string): void => {
@@ -307,15 +321,14 @@ const generatorSchema = z
     if (g.diffAugmentPolicy !== null && new Set(g.diffAugmentPolicy).size < g.diffAugmentPolicy.length)
       issue('diffAugmentPolicy', `expected each change once, found ${g.diffAugmentPolicy.join(', ')}`);
   })
-  .transform((g): NetworkConfig & TransferConfig & GammaSweepConfig & Partial<AugmentationConfig> => {
+  .transform(({ histograms, ...unwatched }): Watched & TransferConfig & GammaSweepConfig => {
+    const g = histograms ? { ...unwatched, histograms } : unwatched;
     if (g.augment !== 'none') return g;
     const { augment, augmentPipe, augmentP, augmentPMax, adaTarget, adaInterval, adaKimg, diffAugmentPolicy, ...rest } =
       g;
     return rest;
   })
-  .transform((g): NetworkConfig & Partial<AugmentationConfig & TransferConfig & GammaSweepConfig> =>
-    withoutIdleSweep(withoutIdleTransfer(g)),
-  );
+  .transform((g): Watched & Partial<TransferConfig & GammaSweepConfig> => withoutIdleSweep(withoutIdleTransfer(g)));
 
 const snapshotMetricSchema = z.strictObject({
   extractor: z

@@ -15,7 +15,8 @@ import { loadEngine } from '../engine/backend.ts';
 import { nativeBackend } from '../engine/native-backend.ts';
 import { encodeGrid } from '../image/grid.ts';
 import type { RawImage } from '../image/raw-image.ts';
-import { encodeEventFile } from '../tensorboard/event-file.ts';
+import { encodeEventFile, type EventHistogram } from '../tensorboard/event-file.ts';
+import { histogramOf } from '../tensorboard/histogram.ts';
 import { discriminatorVariables, generatorVariables, networkShapeOf, parameterCount } from './architecture.ts';
 import { adapted, firstAdaptation } from './adaptation.ts';
 import { loadCheckpoint, saveCheckpoint, saveSnapshot, trainingHash, type TrainingPosition } from './checkpoint.ts';
@@ -80,6 +81,10 @@ function describeCollapse(training: Training, { msSsim }: Shown, best: number): 
   );
 }
 
+/** Of every weight of G and D, by its name. */
+const weightHistograms = ({ g, d }: TrainingState): Record<string, EventHistogram> =>
+  Object.fromEntries([...g.values(), ...d.values()].map((v) => [v.name, histogramOf(v.dataSync<'float32'>())]));
+
 /** Writes snapshot weights and grid, and adds the grid and how alike its images are to the events. */
 async function writeSnapshot(
   training: Training,
@@ -97,7 +102,8 @@ async function writeSnapshot(
   const { resolution, channels } = iteration.shape;
   const image = { png, width: columns * resolution, height: rows * resolution, channels };
   const scalars = msSsim === null ? {} : { 'Progress/ms_ssim': msSsim };
-  options.pending.events.push({ step: nimg, images: { fakes: image }, scalars });
+  const histograms = task.config.histograms === true ? { histograms: weightHistograms(state) } : {};
+  options.pending.events.push({ step: nimg, images: { fakes: image }, scalars, ...histograms });
   return { weightsFile, gridFile, msSsim };
 }
 

@@ -12,10 +12,22 @@ export interface EventImage {
   readonly channels: 1 | 3;
 }
 
+/** Counts of values in buckets; a bucket reaches from the limit before it to its own. */
+export interface EventHistogram {
+  readonly min: number;
+  readonly max: number;
+  readonly count: number;
+  readonly sum: number;
+  readonly sumOfSquares: number;
+  readonly limits: readonly number[];
+  readonly counts: readonly number[];
+}
+
 export interface TrainingEvent {
   readonly step: number;
   readonly scalars?: Readonly<Record<string, number>>;
   readonly images?: Readonly<Record<string, EventImage>>;
+  readonly histograms?: Readonly<Record<string, EventHistogram>>;
 }
 
 /** A whole event file, its `brain.Event:2` header first. Values are stored as float32. */
@@ -24,11 +36,14 @@ export function encodeEventFile(events: readonly TrainingEvent[]): Uint8Array {
   return new Uint8Array(Buffer.concat([record(header), ...events.map((event) => record(encodeEvent(event)))]));
 }
 
-function encodeEvent({ step, scalars = {}, images = {} }: TrainingEvent): Buffer {
+function encodeEvent({ step, scalars = {}, images = {}, histograms = {} }: TrainingEvent): Buffer {
   const values = [
     ...Object.entries(scalars).map(([tag, value]) => Buffer.concat([bytesField(1, Buffer.from(tag)), float(2, value)])),
     ...Object.entries(images).map(([tag, image]) =>
       Buffer.concat([bytesField(1, Buffer.from(tag)), bytesField(4, encodeImage(image))]),
+    ),
+    ...Object.entries(histograms).map(([tag, histogram]) =>
+      Buffer.concat([bytesField(1, Buffer.from(tag)), bytesField(5, encodeHistogram(histogram))]),
     ),
   ];
   const summary = Buffer.concat(values.map((value) => bytesField(1, value)));
@@ -37,6 +52,13 @@ function encodeEvent({ step, scalars = {}, images = {} }: TrainingEvent): Buffer
 
 const encodeImage = ({ png, width, height, channels }: EventImage): Buffer =>
   Buffer.concat([varintField(1, height), varintField(2, width), varintField(3, channels), bytesField(4, png)]);
+
+const encodeHistogram = ({ min, max, count, sum, sumOfSquares, limits, counts }: EventHistogram): Buffer =>
+  Buffer.concat([
+    ...[min, max, count, sum, sumOfSquares].map((value, i) => double(i + 1, value)),
+    bytesField(6, doubles(limits)),
+    bytesField(7, doubles(counts)),
+  ]);
 
 /** TFRecord: length, its masked CRC, data, its masked CRC; little endian. */
 function record(data: Buffer): Buffer {
@@ -68,6 +90,12 @@ function double(field: number, value: number): Buffer {
   data.writeDoubleLE(value);
   return Buffer.concat([tag(field, 1), data]);
 }
+
+const doubles = (values: readonly number[]): Buffer => {
+  const data = Buffer.alloc(8 * values.length);
+  values.forEach((value, i) => data.writeDoubleLE(value, 8 * i));
+  return data;
+};
 
 function float(field: number, value: number): Buffer {
   const data = Buffer.alloc(4);

@@ -123,6 +123,13 @@ describe('resolveStudyFile', () => {
     }));
     for (const file of presets) expect('augment' in resolveStudyFile(file).generator).toBe(false);
   });
+  it('says of histograms only where they are asked for', () => {
+    for (const augment of ['none', 'ada'])
+      expect('histograms' in resolveStudyFile({ ...minimal, generator: { augment } }).generator).toBe(false);
+    const asked = resolveStudyFile({ ...minimal, generator: { histograms: true } });
+    const plain = resolveStudyFile(minimal);
+    expect(asked).toEqual({ ...plain, generator: { ...plain.generator, histograms: true } });
+  });
   it('keeps the settings of augmentation that a file asks for', () => {
     const { generator } = resolveStudyFile({ ...minimal, generator: { augment: 'ada', adaTarget: 0.5 } });
     expect(generator).toMatchObject({ augment: 'ada', adaTarget: 0.5, augmentPipe: null, augmentP: null });

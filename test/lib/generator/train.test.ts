@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,6 +6,7 @@ import type {
   EngineEvent,
   EngineProgress,
   EngineSettings,
+  GeneratorCheckpointEvent,
   LocalShard,
   TrainGeneratorTask,
 } from '../../../contract/engine.ts';
@@ -16,6 +17,7 @@ import { loadEngine } from '../../../lib/engine/backend.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { trainGenerator } from '../../../lib/generator/train.ts';
 import { createRng, randomInt } from '../../../lib/random.ts';
+import { readEvents } from '../../support/read-events.ts';
 import { bytesOf, recordInto, shardOf } from '../../support/training-runner.ts';
 import { smallConfig } from './small.ts';
 
@@ -269,6 +271,19 @@ describe('trainGenerator', () => {
       /needs about \d+\.\d GB of memory, this machine has .*generator\.microBatchSize \(4096\)/,
     );
     expect(checkpoints).toEqual([]);
+  });
+
+  it('writes histograms of all weights where they are asked for', async () => {
+    const read = async (name: string, change: Partial<GeneratorConfig>) => {
+      const { context, checkpoints } = await recordInto(join(dir, name), settings);
+      await trainGenerator(task({ untilNimg: 8, config: { ...smallConfig, ...change } }), context);
+      const [first] = checkpoints as GeneratorCheckpointEvent[];
+      return readEvents(await readFile(first!.eventsFile!)).map(([tag]) => tag);
+    };
+    const plain = await read('plain-events', {});
+    const asked = await read('histograms', { histograms: true });
+    expect(plain.some((tag) => tag.startsWith('G/'))).toBe(false);
+    for (const tag of ['fakes', 'G/synthesis/b4/const', 'D/b4/conv/weight']) expect(asked).toContain(tag);
   });
 
   it('leaves no tensor behind, however it ends', async () => {
