@@ -308,9 +308,9 @@ describe('study workflow', () => {
       });
       const trial = world.client.workflow.getHandle(`${handle.workflowId}/generator/benign/gamma-0.5`);
       expect((await trial.describe()).status.name).toBe('COMPLETED');
-      expect([...world.fakes.finished.keys()].filter((key) => key.startsWith('["generator/benign/gamma-0.5"'))).toHaveLength(
-        1,
-      );
+      expect(
+        [...world.fakes.finished.keys()].filter((key) => key.startsWith('["generator/benign/gamma-0.5"')),
+      ).toHaveLength(1);
     });
 
     it('pauses and resumes a trial with the study', async () => {
