@@ -9,7 +9,7 @@ export interface ClassifierOptions {
   readonly width: number;
   readonly blocks: readonly [number, number, number];
   readonly headUnits: number;
-  readonly precision: Study['precision'];
+  readonly precision: 'fp32' | 'bf16';
   readonly execution: Study['execution'];
   readonly freeze: ClassifierConfig['freeze'];
   readonly repeats: number;

@@ -25,7 +25,7 @@ export interface FeatureCacheOptions {
   readonly blocks: readonly [number, number, number];
   readonly epochs: number;
   readonly views: number;
-  readonly precision: Study['precision'];
+  readonly precision: 'fp32' | 'bf16';
   readonly execution: Study['execution'];
   readonly allowBusy?: true;
   readonly json?: true;

@@ -9,7 +9,7 @@ export interface WidthOptions {
   readonly fmapBase: number;
   readonly latent: number;
   readonly mappingLayers: number;
-  readonly precision: Study['precision'];
+  readonly precision: 'fp32' | 'bf16';
   readonly execution: Study['execution'];
 }
 

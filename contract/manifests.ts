@@ -24,7 +24,7 @@ export interface Fingerprint {
   readonly instructionSet: string;
   readonly threads: number;
   readonly execution: Study['execution'] | null;
-  readonly precision: Study['precision'] | null;
+  readonly precision: 'fp32' | 'bf16' | null;
 }
 
 /** PNG images in one WebDataset tar and its index: JSON lines of {@link ShardEntry} in tar order. */

@@ -462,7 +462,11 @@ export const studySchema = z
       .describe(
         'classifiers trained per variant, which differ in their random streams alone: the first measures, and filters unless `filter.rule` is ensemble; all score the test set. Default: 5; nakata and demo: 1',
       ),
-    precision: z.enum(['fp32', 'bf16']).describe('of convolutions and matrix products. Default: fp32'),
+    precision: z
+      .enum(['fp32', 'bf16', 'auto'])
+      .describe(
+        'of convolutions and matrix products, in every step; auto takes bf16 where the processor multiplies it in compiled steps (AVX512-BF16), otherwise fp32. Default: fp32',
+      ),
     execution: z
       .enum(['function', 'graph', 'eager'])
       .describe('compiled steps, compiled steps with the stock addon alone, or the readable truth. Default: function'),

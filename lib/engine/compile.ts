@@ -44,8 +44,9 @@ type RecordOptions = StepOptions & { readonly settings: EngineSettings };
 export function compileStep(options: RecordOptions): CompiledStep {
   const { settings } = options;
   if (executionOf(settings) !== 'eager') return checked(options, recordedStep(options));
-  if (settings.precision !== 'fp32')
-    throw new ConfigurationError(`expected precision fp32 with op-by-op execution, found ${settings.precision}`);
+  const precision = precisionOf(settings);
+  if (precision !== 'fp32')
+    throw new ConfigurationError(`expected precision fp32 with op-by-op execution, found ${precision}`);
   return checked(options, eagerStep(options));
 }
 
@@ -62,6 +63,14 @@ export function executionOf({ execution }: EngineSettings): EngineSettings['exec
     );
   if (execution !== 'function' || graphBinding() !== null) return execution;
   return native ? 'graph' : 'eager';
+}
+
+/** What `precision` asks for: `auto` takes bfloat16 where compiled steps multiply it in kernels of ours. */
+export function precisionOf(settings: EngineSettings): 'fp32' | 'bf16' {
+  if (settings.precision !== 'auto') return settings.precision;
+  const onCpu = nativeBackend()?.isUsingGpuDevice === false;
+  const halves = onCpu && graphBinding()?.hasBfloat16Kernels === true && executionOf(settings) === 'function';
+  return halves ? 'bf16' : 'fp32';
 }
 
 function eagerStep({ step, variables, guard }: StepOptions): CompiledStep {
@@ -134,7 +143,7 @@ function cacheKey(options: RecordOptions, { binding, isUsingGpuDevice }: NativeB
   if (configuration === undefined || executionOf(settings) !== 'graph') return null;
   return graphKey({
     ...{ name, configuration, inputs, isUsingGpuDevice },
-    precision: settings.precision,
+    precision: precisionOf(settings),
     tensorflow: binding.TF_Version,
     variables: variables.map((variable) => [variable.name, variable.shape]),
   });
@@ -147,7 +156,7 @@ function graphFor(settings: EngineSettings, backend: NativeBackend): GraphBuilde
 
 function record(options: RecordOptions, backend: NativeBackend): RecordedStep & { readonly model: GraphModel | null } {
   const { variables, settings } = options;
-  const { precision } = settings;
+  const precision = precisionOf(settings);
   const graph = graphFor(settings, backend);
   const recorder = installRecorder({ step: options.name, graph, backend, precision });
   const substitutes: Substitute[] = [];

@@ -3,7 +3,7 @@ import type { EngineSettings } from '../../contract/engine.ts';
 import type { Fingerprint } from '../../contract/manifests.ts';
 import { describeRuntime } from '../fingerprint.ts';
 import { loadEngine } from './backend.ts';
-import { executionOf } from './compile.ts';
+import { executionOf, precisionOf } from './compile.ts';
 import { nativeBackend } from './native-backend.ts';
 
 /** What this process computes with: results agree to the byte within one such description. */
@@ -18,6 +18,6 @@ export async function describeEngine(settings: EngineSettings): Promise<Fingerpr
     device: native?.isUsingGpuDevice === true ? 'gpu' : 'cpu',
     threads: threads > 0 ? threads : availableParallelism(),
     execution: executionOf(settings),
-    precision: settings.precision,
+    precision: precisionOf(settings),
   };
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { EngineSettings } from '../../../contract/engine.ts';
 import { loadEngine } from '../../../lib/engine/backend.ts';
-import { compileStep, executionOf, type StepOptions } from '../../../lib/engine/compile.ts';
+import { compileStep, executionOf, precisionOf, type StepOptions } from '../../../lib/engine/compile.ts';
 import { graphBinding, nativeBackend, type NativeBinding } from '../../../lib/engine/native-backend.ts';
 import { blur, firDown2, firUp2 } from '../../../lib/engine/ops.ts';
 import { tf } from '../../../lib/engine/tf.ts';
@@ -310,5 +310,23 @@ describe('recorded resampling', () => {
     const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const apart = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i]!)), 0);
     expect(apart / largest).toBeLessThan(1e-6);
+  });
+});
+
+describe('precision auto', () => {
+  it('is bf16 in functions where the processor multiplies it, and fp32 otherwise', () => {
+    const halves = graphBinding()?.hasBfloat16Kernels === true;
+    expect(precisionOf({ precision: 'auto', execution: 'function' })).toBe(halves ? 'bf16' : 'fp32');
+    expect(precisionOf({ precision: 'auto', execution: 'eager' })).toBe('fp32');
+    expect(precisionOf({ precision: 'fp32', execution: 'function' })).toBe('fp32');
+  });
+  it('computes what the precision that it stands for computes', () => {
+    const inputs = { a: { shape: [8, 8], dtype: 'float32' as const } };
+    const step = ({ a }: Record<string, tf.Tensor>) => ({ y: tf.matMul(a as tf.Tensor2D, a as tf.Tensor2D) });
+    const given = { a: random([8, 8], 'auto') };
+    const precision = precisionOf({ precision: 'auto', execution: 'function' });
+    expect(runOnce({ inputs, step }, given, { precision: 'auto' })).toEqual(
+      runOnce({ inputs, step }, given, { precision }),
+    );
   });
 });
