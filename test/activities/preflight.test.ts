@@ -11,7 +11,7 @@ const file = { studyId: 's1', dataset: { name: 'busi' }, classes: { negative: 'b
 
 async function plan(over: object, free: number | null = null): Promise<StudyPlan> {
   const store = createMemoryStore();
-  const paths = ['benign', 'malignant'].flatMap((name) => Array.from({ length: 20 }, (_, i) => `${name}/${i}.png`));
+  const paths = ['benign', 'malignant'].flatMap((name) => Array.from({ length: 40 }, (_, i) => `${name}/${i}.png`));
   const source = await putManifest<DatasetImport>(store, {
     ...{ kind: 'import', name: 'busi' },
     files: paths.map((path) => ({ path, blob })),
