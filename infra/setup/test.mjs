@@ -18,7 +18,8 @@ async function test() {
   if (ready) {
     for (const [name, program, args] of staticChecks)
       await timed(name, async () => (await attempt(program, args, { cwd: root, inherit: true })).code === 0);
-    for (const project of ['unit', 'workflow', 'integration']) await timed(project, () => runProject(project));
+    for (const project of ['unit', 'training', 'workflow', 'integration'])
+      await timed(project, () => runProject(project));
   }
   console.log('');
   for (const { name, seconds, good } of times)
