@@ -18,6 +18,21 @@ export interface ClassifierOptions {
   readonly json?: true;
 }
 
+/** A small classifier on real images. */
+export interface ImagesOptions {
+  /** Folder with one folder of images per class. */
+  readonly images: string;
+  readonly negative: string;
+  readonly positive: string;
+  readonly size: number;
+  readonly batch: number;
+  readonly width: number;
+  readonly blocks: readonly [number, number, number];
+  readonly precision: 'fp32' | 'bf16';
+  readonly execution: Study['execution'];
+  readonly json?: true;
+}
+
 export function classifierConfig({ batch, width, blocks, headUnits, freeze }: ClassifierOptions): ClassifierConfig {
   return {
     ...defaults.classifier,

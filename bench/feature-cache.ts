@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { EngineEvent, LocalShard, TrainClassifierTask } from '../contract/engine.ts';
 import { classSides, type PerClass } from '../contract/manifests.ts';
 import { defaults } from '../contract/presets.ts';
-import type { ClassifierConfig, Study } from '../contract/study.ts';
+import type { ClassifierConfig } from '../contract/study.ts';
 import { createModel, initialValues } from '../lib/classifier/model.ts';
 import { trainClassifier } from '../lib/classifier/train.ts';
 import { copyWeights, writeWeights } from '../lib/classifier/weights.ts';
@@ -12,23 +12,13 @@ import { writeShard } from '../lib/dataset/shard.ts';
 import { loadEngine } from '../lib/engine/backend.ts';
 import { encodePng } from '../lib/image/png.ts';
 import { prepareImage } from '../lib/image/prepare.ts';
+import type { ImagesOptions } from './classifier-config.ts';
 import { checkShare, describeMachine, requireQuietMachine, watchOthers } from './quiet-machine.ts';
 
-export interface FeatureCacheOptions {
-  /** Folder with one folder of images per class. */
-  readonly images: string;
-  readonly negative: string;
-  readonly positive: string;
-  readonly size: number;
-  readonly batch: number;
-  readonly width: number;
-  readonly blocks: readonly [number, number, number];
+export interface FeatureCacheOptions extends ImagesOptions {
   readonly epochs: number;
   readonly views: number;
-  readonly precision: 'fp32' | 'bf16';
-  readonly execution: Study['execution'];
   readonly allowBusy?: true;
-  readonly json?: true;
 }
 
 interface Times {

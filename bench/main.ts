@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { benchClassifierPredict } from './classifier-predict.ts';
+import { benchClassifierSeeds } from './classifier-seeds.ts';
 import { benchClassifierStep } from './classifier-step.ts';
 import { benchFeatureCache } from './feature-cache.ts';
 import { benchGenerate } from './generate.ts';
@@ -36,6 +37,16 @@ const measurement = (name: string): Command =>
     )
     .option('--allow-busy', 'print figures although other processes use the CPU')
     .option('--json', 'print one JSON object');
+
+/** A benchmark of a small classifier on a folder of images. */
+const onImages = (name: string): Command =>
+  measurement(name)
+    .requiredOption('--images <dir>', 'with a folder of images per class')
+    .option('--negative <folder>', 'class', 'benign')
+    .option('--positive <folder>', 'class', 'malignant')
+    .option('--size <px>', 'side of the input', whole, 96)
+    .option('--batch <n>', 'images per step', whole, 16)
+    .option('--width <share>', 'of the published filter counts', share, 0.25);
 
 /** A benchmark of the generator at this size. */
 const benchmark = (name: string, res: number): Command =>
@@ -91,18 +102,20 @@ classifierBenchmark('classifier-predict')
   .description('probabilities of one batch, as the filter and the evaluation ask for them')
   .action(benchClassifierPredict);
 
-measurement('feature-cache')
-  .requiredOption('--images <dir>', 'with a folder of images per class')
-  .option('--negative <folder>', 'class', 'benign')
-  .option('--positive <folder>', 'class', 'malignant')
-  .option('--size <px>', 'side of the input', whole, 96)
-  .option('--batch <n>', 'images per step', whole, 16)
-  .option('--width <share>', 'of the published filter counts', share, 0.25)
+onImages('feature-cache')
   .option('--blocks <counts>', 'repeats of block35, block17 and block8', repeatsOfBlocks, [2, 2, 2])
   .option('--epochs <n>', 'of the head', whole, 6)
   .option('--views <n>', 'cached per image', whole, 2)
   .description('epochs that train the head alone, from fresh images and from cached features')
   .action(benchFeatureCache);
+
+onImages('classifier-seeds')
+  .option('--blocks <counts>', 'repeats of block35, block17 and block8', repeatsOfBlocks, [2, 4, 2])
+  .option('--epochs <n>', 'at most', whole, 30)
+  .option('--seeds <n>', 'trainings of each arm', whole, 5)
+  .option('--phantoms <n>', 'simulated images per class for the pretraining', whole, 400)
+  .description('validation AUC of the sound recipe over seeds: from random weights, pretrained, with a frozen trunk')
+  .action(benchClassifierSeeds);
 
 try {
   await program.parseAsync();
