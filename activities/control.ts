@@ -11,7 +11,7 @@ import type {
   SyntheticSetManifest,
   ValidationScore,
 } from '../contract/manifests.ts';
-import { generatorStep, trainingName } from '../contract/names.ts';
+import { generatorTraining, trainingName } from '../contract/names.ts';
 import { classifierInputSize } from '../contract/plan.ts';
 import type { BlobRef } from '../contract/refs.ts';
 import type { TimeoutProfileName } from '../contract/timeouts.ts';
@@ -25,7 +25,7 @@ import { readHead } from '../lib/storage/training-head.ts';
 import { parseJsonLines } from './local-inputs.ts';
 import { planStudy } from './preflight.ts';
 import { resolveTool } from './resolve-tool.ts';
-import { pinStudy, readStudy, resolveStudy } from './study-record.ts';
+import { pinStudy, readDecisions, readStudy, resolveStudy } from './study-record.ts';
 
 export interface ControlDeps {
   readonly store: ObjectStore;
@@ -65,6 +65,9 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
       await updatePointer(store, stepKey(studyId, step), () => finished);
       await updatePointer<FinishedStep>(store, resultKey(full), (present) => present ?? finished);
     },
+
+    listTrainingDecisions: async ({ studyId }) =>
+      (await readDecisions(store, studyId)).filter((decision) => decision.type !== 'approveSnapshot'),
 
     recordDecision: async ({ studyId, decision, by }) => {
       await updatePointer<{ decisions: readonly (Decision & { by: string })[] }>(
@@ -175,7 +178,7 @@ async function publishGenerator(
   input: PublishGeneratorInput,
 ): ReturnType<ControlActivities['publishGenerator']> {
   const { studyId, side, className, variant, config, metrics, floor, stopped, gammaSweep } = input;
-  const key = trainingHeadKey(studyId, generatorStep(className, variant));
+  const key = trainingHeadKey(studyId, generatorTraining(className, { ...config, variant }));
   const state = generatorStateSchema.parse(await stateAt(store, key));
   if (!state.parameters || !state.realsGrid || !state.fingerprint)
     throw new NotFoundError(`${key} (finished training)`);

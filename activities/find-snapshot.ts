@@ -7,6 +7,7 @@ import {
   type RefTo,
   type SyntheticSetManifest,
 } from '../contract/manifests.ts';
+import { generatorTraining } from '../contract/names.ts';
 import type { BlobRef, ManifestRef } from '../contract/refs.ts';
 import type { Study } from '../contract/study.ts';
 import { ToolInputError, type SnapshotChoice, type ToolSnapshot } from '../contract/tools.ts';
@@ -101,7 +102,7 @@ export async function listStoredSnapshots(
   const generator = await finishedStep<GeneratorManifest>(store, study, `generator/${className}`);
   if (generator !== null)
     return generator.snapshots.map(({ nimg, weights, metric }) => ({ nimg, weights, metric: metric?.value ?? null }));
-  const head = await readHead(store, trainingHeadKey(study.studyId, `generator/${className}`));
+  const head = await readHead(store, trainingHeadKey(study.studyId, generatorTraining(className, study.generator)));
   if (head === null) return [];
   const { snapshots } = generatorStateSchema.parse(head.state);
   return snapshots.map(({ nimg, weights }) => ({ nimg, weights, metric: null }));

@@ -81,7 +81,7 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
                   deps,
                   (await getManifest<DatasetManifest>(store, dataset)).training.train[side],
                 ),
-                generator: weights === null ? null : await fetchGenerator(deps, study, weights),
+                generator: weights === null ? null : await fetchGenerator(deps, study, { weights, side }),
                 ...{ fakes, seed },
               }),
               workDir,
@@ -133,7 +133,7 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
               'synthesizeShard',
               settings,
               async () => ({
-                generator: await fetchGenerator(deps, study, weights),
+                generator: await fetchGenerator(deps, study, { weights, side }),
                 ...{ side, className, psi, firstSeed, lastSeed, batchSize, provenance },
               }),
               workDir,

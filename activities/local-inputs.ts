@@ -1,5 +1,5 @@
 import type { ClassifierModel, GeneratorModel, LocalShard } from '../contract/engine.ts';
-import type { ClassifierManifest, RefTo, ShardRef } from '../contract/manifests.ts';
+import type { ClassifierManifest, ClassSide, RefTo, ShardRef } from '../contract/manifests.ts';
 import type { BlobRef } from '../contract/refs.ts';
 import type { Study } from '../contract/study.ts';
 import { getManifest, putBlobFile } from '../lib/storage/blobs.ts';
@@ -43,9 +43,10 @@ export async function fetchClassifier(
 export async function fetchGenerator(
   { store, cache }: LocalDeps,
   { generator, image }: Study,
-  weights: BlobRef,
+  { weights, side }: { readonly weights: BlobRef; readonly side: ClassSide },
 ): Promise<GeneratorModel> {
-  return { config: generator, image, weightsFile: await cache.fetch(store, weights) };
+  const label = generator.conditional === true ? { label: side } : {};
+  return { config: generator, image, weightsFile: await cache.fetch(store, weights), ...label };
 }
 
 export const jsonLines = (rows: readonly unknown[]): Buffer =>

@@ -38,7 +38,7 @@ export function createMeasuring(
                 return {
                   ...(await fetchExtractor(deps, { study, classifier, workDir })),
                   reals: await fetchShards(deps, training.train[side]),
-                  generator: weights === null ? null : await fetchGenerator(deps, study, weights),
+                  generator: weights === null ? null : await fetchGenerator(deps, study, { weights, side }),
                   ...{ fakes, seed, psi },
                 };
               },

@@ -75,11 +75,18 @@ function countSources(study: Study, source: DatasetImport): PerClass<number> {
           `at least ${study.prepare.minImagesPerClass} are needed (prepare.minImagesPerClass)`,
       );
   // Which of them are for training is known when the data set is split; the engine looks again then.
-  for (const side of classSides)
-    if (count(side) < study.generator.batchSize)
+  const { batchSize, conditional = false } = study.generator;
+  const advice = `import more, or lower generator.batchSize (${batchSize})`;
+  if (conditional && count('negative') + count('positive') < batchSize)
+    throw new DatasetError(
+      `dataset ${study.dataset.name} holds ${count('negative') + count('positive')} files of both classes, fewer than ` +
+        `one minibatch of their generator; ${advice}`,
+    );
+  for (const side of conditional ? [] : classSides)
+    if (count(side) < batchSize)
       throw new DatasetError(
         `class folder "${study.classes[side]}" of dataset ${study.dataset.name} holds ${count(side)} files, fewer than ` +
-          `one minibatch of its generator; import more, or lower generator.batchSize (${study.generator.batchSize})`,
+          `one minibatch of its generator; ${advice}`,
       );
   return { negative: count('negative'), positive: count('positive') };
 }
@@ -107,7 +114,14 @@ function planSteps(study: Study): StudyPlan['steps'] {
         queue: queueOf(side),
         detail: `${generator.gammaSweepKimg ?? 0} kimg, to choose r1Gamma`,
       })),
-      { step: generatorStep(classes[side]), queue: queueOf(side), detail: generatorDetail },
+      {
+        step: generatorStep(classes[side]),
+        queue: queueOf(side),
+        detail:
+          generator.conditional === true && side === 'positive'
+            ? `measures the snapshots of ${generatorStep(classes.negative)}, which trains both classes`
+            : generatorDetail,
+      },
     ]),
     ...classSides.map((side) => ({
       step: `synthesis/${classes[side]}`,
@@ -137,8 +151,9 @@ function estimateBytes(study: Study, images: PerClass<number>): number {
   const perClassifier = 4 * classifierParameters * (2 * 4 + 1);
   const trials = (generator.gammaSweep?.length ?? 0) * checkpoint * 4; // the last two, the best, the first
   const candidates = study.filter.maxCandidates ?? synthesis.imagesPerClass;
+  const trainings = generator.conditional === true ? 1 : 2;
   return Math.ceil(
-    2 * (perTraining + trials) +
+    trainings * (perTraining + trials) +
       2 * repeats * perClassifier +
       (images.negative + images.positive + 2 * candidates) * pixels,
   );

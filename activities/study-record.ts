@@ -31,20 +31,21 @@ export async function resolveStudy(
       { path: 'studyId', message: `expected the workflow id study/${study.studyId}, got ${workflowId}` },
     ]);
   const source = await findSource(store, study);
-  const decisions = await readPointer<{ decisions: readonly (Decision & { by: string })[] }>(
-    store,
-    decisionsKey(study.studyId),
-  );
   return {
     study,
     configSha256: createHash('sha256')
       .update(canonicalJson(identityOf(study)))
       .digest('hex'),
     source,
-    // Who decided stays in the store: it changes no byte of the result.
-    decisions: (decisions?.value.decisions ?? []).map(({ by, ...decision }) => decision),
+    decisions: await readDecisions(store, study.studyId),
     timeouts,
   };
+}
+
+/** Decisions of all executions of a study. Who decided stays in the store: it changes no byte of the result. */
+export async function readDecisions(store: ObjectStore, studyId: string): Promise<Decision[]> {
+  const stored = await readPointer<{ decisions: readonly (Decision & { by: string })[] }>(store, decisionsKey(studyId));
+  return (stored?.value.decisions ?? []).map(({ by, ...decision }) => decision);
 }
 
 /** @throws NotFoundError when no study of this id was ever started. */

@@ -34,7 +34,7 @@ export function createToolActivities(
   const { store } = deps;
 
   const taskOf = async ({ study, side, snapshot }: ToolPlan, fingerprint: Fingerprint): Promise<ToolTask> => ({
-    generator: await fetchGenerator(deps, study, snapshot.weights),
+    generator: await fetchGenerator(deps, study, { weights: snapshot.weights, side }),
     className: study.classes[side],
     seed: study.seed,
     batchSize: study.synthesis.batchSize,

@@ -17,8 +17,15 @@ import type {
   LocalShard,
   TrainingTrouble,
 } from '../contract/engine.ts';
-import type { DatasetManifest, FilteredSetManifest, Fingerprint, PerClass, ShardRef } from '../contract/manifests.ts';
-import { generatorStep, trainingName } from '../contract/names.ts';
+import type {
+  DatasetManifest,
+  FilteredSetManifest,
+  Fingerprint,
+  PerClass,
+  ShardRef,
+  TrainedSide,
+} from '../contract/manifests.ts';
+import { generatorTraining, trainingName } from '../contract/names.ts';
 import { classifierInputSize } from '../contract/plan.ts';
 import {
   classifierStateSchema,
@@ -58,11 +65,12 @@ export async function trainGeneratorSegment(
   const { studyId, generator, image, seed } = study;
   const { totalKimg, segmentTicks, ...shape } = generator;
   const settings = settingsOf(study);
+  const trained: TrainedSide = generator.conditional === true ? 'both' : side;
   const training = await openTraining<GeneratorState>(deps, {
     studyId,
-    name: generatorStep(study.classes[side], variant),
+    name: generatorTraining(study.classes[side], { ...generator, variant }),
     // The total and the cut into segments may change on the way; they change no byte of what was trained before.
-    configSha256: hashOf({ shape, image, seed, side, dataset, settings }),
+    configSha256: hashOf({ shape, image, seed, side: trained, dataset, settings }),
     schema: generatorStateSchema,
     initial: newGeneratorState,
     fingerprint: await deps.fingerprintOf(settings),
@@ -82,8 +90,8 @@ export async function trainGeneratorSegment(
       config: generator,
       image,
       seed,
-      side,
-      shards: await fetchShards(deps, train[side]),
+      side: trained,
+      shards: await fetchShards(deps, trained === 'both' ? [...train.negative, ...train.positive] : train[trained]),
       checkpointFile,
       startFile: started?.file ?? null,
       untilNimg,

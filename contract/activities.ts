@@ -40,6 +40,8 @@ export type Decision =
   /** The `number`-th (from 1) that lets a troubled training go on from its last good checkpoint. */
   | { readonly type: 'resumeTraining'; readonly side: ClassSide; readonly number: number; readonly reason: string };
 
+export type TrainingDecision = Exclude<Decision, { readonly type: 'approveSnapshot' }>;
+
 /** What resolveStudy hands to the workflow: everything later steps need, small. */
 export interface ResolvedStudy {
   readonly study: Study;
@@ -90,6 +92,8 @@ export interface ControlActivities {
     readonly key: string;
     readonly manifest: { readonly kind: string; readonly sha256: string; readonly bytes: number };
   }): Promise<void>;
+  /** Of all executions of a study, those that steer a training. */
+  listTrainingDecisions(input: { readonly studyId: string }): Promise<readonly TrainingDecision[]>;
   recordDecision(input: { readonly studyId: string; readonly decision: Decision; readonly by: string }): Promise<void>;
   /** Turns the head of a finished classifier training into its manifest. */
   publishClassifier(input: ClassifierTraining & { readonly studyId: string }): Promise<RefTo<ClassifierManifest>>;

@@ -10,6 +10,7 @@ import type {
   Recovery,
   SnapshotMetric,
   TickRecord,
+  TrainedSide,
 } from './manifests.ts';
 
 /**
@@ -32,7 +33,8 @@ export interface TrainGeneratorTask {
   readonly config: GeneratorConfig;
   readonly image: Study['image'];
   readonly seed: number;
-  readonly side: ClassSide;
+  /** Names the training's random streams; `both` where it is conditional and takes the classes of images from their shards. */
+  readonly side: TrainedSide;
   readonly shards: readonly LocalShard[];
   /** Complete state to go on from, or null to start. */
   readonly checkpointFile: string | null;
@@ -158,6 +160,8 @@ export interface GeneratorModel {
   readonly config: GeneratorConfig;
   readonly image: Study['image'];
   readonly weightsFile: string;
+  /** Class that a conditional generator is to make; absent for the generator of one class. */
+  readonly label?: ClassSide;
 }
 
 /** Network whose features a metric compares. */

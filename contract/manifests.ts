@@ -7,6 +7,8 @@ import type { ClassifierTraining, ClassifierVariant, PerVariant } from './names.
 /** The class of an image: `positive` is the disease. As a label: negative 0, positive 1. */
 export type ClassSide = 'negative' | 'positive';
 export const classSides: readonly ClassSide[] = ['negative', 'positive'];
+/** Whose images a generator is trained on: one class's, or both with their labels. */
+export type TrainedSide = ClassSide | 'both';
 export type PerClass<T> = Readonly<Record<ClassSide, T>>;
 export type Split = 'train' | 'validation' | 'test';
 

@@ -70,6 +70,15 @@ export const gammaVariant = (gamma: number): string => `gamma-${gamma}`;
 export const generatorStep = (className: string, variant?: string): string =>
   ['generator', className, variant].filter((part) => part !== undefined).join('/');
 
+/** Name of the training that a class's generator comes from: its own, or in a conditional study the one of both classes. */
+export const generatorTraining = (
+  className: string,
+  {
+    conditional = false,
+    variant,
+  }: { readonly conditional?: boolean | undefined; readonly variant?: string | undefined },
+): string => (conditional ? generatorStep('both') : generatorStep(className, variant));
+
 /** `study/<studyId>` and `study/<studyId>/<step>[/<variant>]`. */
 export function workflowIdOf(studyId: string, step?: string, variant?: string): string {
   return ['study', studyId, step, variant].filter((part) => part !== undefined).join('/');

@@ -86,6 +86,7 @@ export const defaults: Omit<Study, 'studyId' | 'dataset' | 'classes'> = {
     gammaSweep: null,
     gammaSweepKimg: null,
     histograms: false,
+    conditional: false,
   },
   snapshotMetric: { extractor: 'auto', fakes: 2000, inceptionWeights: null },
   synthesis: { imagesPerClass: 25_000, psi: 1.6, batchSize: 8, shardImages: 496 },

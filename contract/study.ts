@@ -1,4 +1,10 @@
 import { z } from 'zod';
+import {
+  conditionalProblems,
+  conditionalSchema,
+  withoutIdleConditional,
+  type ConditionalConfig,
+} from './conditional.ts';
 import { gammaSweepProblems, gammaSweepSchema, withoutIdleSweep, type GammaSweepConfig } from './gamma-sweep.ts';
 import { promisedSha256 } from './keys.ts';
 import { transferProblems, transferSchema, withoutIdleTransfer, type TransferConfig } from './transfer.ts';
@@ -279,6 +285,8 @@ const watchSchema = z.strictObject({
 
 type NetworkConfig = z.output<typeof networkSchema>;
 type WatchConfig = z.output<typeof watchSchema>;
+/** Fields that a resolved generator has only where they are used. */
+type LaterConfig = TransferConfig & GammaSweepConfig & ConditionalConfig;
 export type AugmentationConfig = z.output<typeof augmentationSchema>;
 
 /** Fields that belong to the values of `augment` named. */
@@ -307,6 +315,7 @@ const generatorSchema = z
     ...transferSchema.shape,
     ...gammaSweepSchema.shape,
     ...watchSchema.shape,
+    ...conditionalSchema.shape,
   })
   .superRefine((g, ctx) => {
     const issue = (field: keyof AugmentationConfig, message: string): void => {
@@ -321,14 +330,14 @@ const generatorSchema = z
     if (g.diffAugmentPolicy !== null && new Set(g.diffAugmentPolicy).size < g.diffAugmentPolicy.length)
       issue('diffAugmentPolicy', `expected each change once, found ${g.diffAugmentPolicy.join(', ')}`);
   })
-  .transform(({ histograms, ...unwatched }): Watched & TransferConfig & GammaSweepConfig => {
+  .transform(({ histograms, ...unwatched }): Watched & LaterConfig => {
     const g = histograms ? { ...unwatched, histograms } : unwatched;
     if (g.augment !== 'none') return g;
     const { augment, augmentPipe, augmentP, augmentPMax, adaTarget, adaInterval, adaKimg, diffAugmentPolicy, ...rest } =
       g;
     return rest;
   })
-  .transform((g): Watched & Partial<TransferConfig & GammaSweepConfig> => withoutIdleSweep(withoutIdleTransfer(g)));
+  .transform((g): Watched & Partial<LaterConfig> => withoutIdleConditional(withoutIdleSweep(withoutIdleTransfer(g))));
 
 const snapshotMetricSchema = z.strictObject({
   extractor: z
@@ -493,6 +502,8 @@ export const studySchema = z
       issue(['generator', 'segmentTicks'], `expected a multiple of snapshotTicks ${g.snapshotTicks}`);
     for (const { field, message } of [...transferProblems(g, image.resolution), ...gammaSweepProblems(g)])
       issue(['generator', field], message);
+    for (const message of conditionalProblems(g, study.queues.trainGenerator))
+      issue(['generator', 'conditional'], message);
     if (synthesis.shardImages % synthesis.batchSize !== 0)
       issue(['synthesis', 'shardImages'], `expected a multiple of synthesis.batchSize ${synthesis.batchSize}`);
     if (filter.maxCandidates !== null && filter.maxCandidates < synthesis.imagesPerClass)

@@ -32,7 +32,8 @@ const resumeTraining = defineUpdate<{ resumesAtNimg: number }, [ResumeTrainingRe
 /**
  * One StyleGAN2 for one class, in segments of whole ticks; after each segment its snapshots are measured. Updates raise the
  * total, stop at the end of the running segment, or decide on a training that diverged or collapsed again and again; all are
- * decisions kept with the study.
+ * decisions kept with the study. In a conditional study the step of the negative class trains the one network, and that of
+ * the positive class finds it trained and measures its snapshots beside the positive images.
  */
 export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<GeneratorManifest>> {
   const { resolved, side, dataset, classifier, gamma } = input;
@@ -68,6 +69,7 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
       validator: ({ totalKimg }) => {
         if (finished) throw new Error('the training has ended');
         if (gamma !== undefined) throw new Error('a trial of a sweep has the length of the sweep');
+        refuseSecondOfBoth(input);
         if (!Number.isFinite(totalKimg) || totalKimg <= config().totalKimg)
           throw new Error(`totalKimg must exceed the present total of ${config().totalKimg}, got ${totalKimg}`);
       },
@@ -86,6 +88,7 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
       validator: ({ reason }) => {
         if (finished || segmentEnd === 0) throw new Error('the training is not running');
         if (gamma !== undefined) throw new Error('a trial of a sweep runs to its end; stop the training of the class');
+        refuseSecondOfBoth(input);
         if (stopped()) throw new Error('the training is already stopping');
         if (awaiting !== null && nimg === 0)
           throw new Error('nothing was trained that could be kept: resumeTraining, or cancel the study');
@@ -105,12 +108,16 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
     {
       description: 'Let a training that diverged or collapsed go on from its last good checkpoint',
       validator: ({ reason }) => {
+        refuseSecondOfBoth(input);
         if (awaiting === null || stopped()) throw new Error('the training awaits no decision');
         if (typeof reason !== 'string' || reason === '') throw new Error('a reason is required');
       },
     },
   );
   upsertSearchAttributes([...stageOf(study, step), classOf(className)]);
+  // Both classes' steps share one training, and what was decided about it.
+  if (study.generator.conditional === true)
+    decisions.push(...(await control.listTrainingDecisions({ studyId: study.studyId })));
 
   const stepConfig = (): unknown => ({
     generator: config(),
@@ -221,9 +228,16 @@ async function awaitDecision(steps: StepControl, trouble: string, decided: () =>
   await steps.report({ state: 'running', awaiting: null });
 }
 
-/** How often a person let the training go on after trouble. */
+/** How often a person let the training go on after trouble; a decision may be listed twice. */
 const resumesOf = (decisions: readonly Decision[]): number =>
-  decisions.filter(({ type }) => type === 'resumeTraining').length;
+  Math.max(0, ...decisions.map((decision) => (decision.type === 'resumeTraining' ? decision.number : 0)));
+
+/** The training of both classes is steered where it runs, in the step of the negative class. */
+function refuseSecondOfBoth({ resolved, side }: TrainGeneratorInput): void {
+  const { generator, classes } = resolved.study;
+  if (generator.conditional === true && side === 'positive')
+    throw new Error(`both classes are trained by ${generatorStep(classes.negative)}, which has ended`);
+}
 
 /** Image count of the lowest metric so far. */
 function lowest(metrics: ReadonlyMap<number, SnapshotMetric>): number | null {

@@ -1,3 +1,4 @@
+import { classSides } from '../../contract/manifests.ts';
 import { styleCountOf } from '../../contract/plan.ts';
 import type { GeneratorConfig, Study } from '../../contract/study.ts';
 
@@ -35,7 +36,14 @@ export function networkShapeOf(config: GeneratorConfig, image: Study['image']): 
   const { fmapBase, fmapMax, latentSize, mappingLayers, gArchitecture, dArchitecture } = config;
   const { resolution, channels } = image;
   const widths = { fmapBase, fmapMax, latentSize, mappingLayers };
-  return { resolution, channels, ...widths, gArchitecture, dArchitecture, labels: 0 }; // one training per class
+  return {
+    resolution,
+    channels,
+    ...widths,
+    gArchitecture,
+    dArchitecture,
+    labels: config.conditional === true ? classSides.length : 0,
+  };
 }
 
 /** Feature maps at a resolution: 4..32 -> 512, 64 -> 256, 128 -> 128, 256 -> 64 for config-e. */

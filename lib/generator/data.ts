@@ -1,3 +1,4 @@
+import { classSides, type ClassSide } from '../../contract/manifests.ts';
 import { DatasetError } from '../errors.ts';
 import type { RawImage } from '../image/raw-image.ts';
 import { createRng, randomInt, shuffled } from '../random.ts';
@@ -35,6 +36,45 @@ function writePixels(target: Float32Array, offset: number, options: { image: Raw
 export interface RealBatches {
   /** Reals number `nimg` to `nimg + count - 1` of the training, [count, R, R, C] in [-1, 1]. */
   at(nimg: number, count: number): Float32Array;
+  /** Their classes, one-hot [count, classes]; empty where there is one class. */
+  labelsAt(nimg: number, count: number): Float32Array;
+}
+
+/** Classes of the images of a training by image, and how many there are. */
+export interface Labels {
+  readonly byImage: readonly number[];
+  readonly classes: number;
+}
+
+/** @throws DatasetError when a class has no image */
+export function labelsOf(entries: readonly { readonly side: ClassSide }[]): Labels {
+  const byImage = entries.map(({ side }) => classSides.indexOf(side));
+  for (const [label, side] of classSides.entries())
+    if (!byImage.includes(label))
+      throw new DatasetError(
+        `a generator of both classes needs training images of each, got none of the ${side} class`,
+      );
+  return { byImage, classes: classSides.length };
+}
+
+/** Class numbers as one-hot rows, [labels, classes]. */
+export function oneHot(labels: readonly number[], classes: number): Float32Array {
+  const rows = new Float32Array(labels.length * classes);
+  labels.forEach((label, i) => (rows[i * classes + label] = 1));
+  return rows;
+}
+
+/**
+ * Classes that the fakes of one minibatch are asked for, one-hot [count, classes]: each the class of a training image drawn at
+ * random, so that D sees either class as often among fakes as among reals.
+ */
+export function drawnLabels(
+  { byImage, classes }: Labels,
+  options: { readonly count: number; readonly seed: number; readonly stream: string; readonly nimg: number },
+): Float32Array {
+  const rng = createRng(options.seed, options.stream, options.nimg);
+  const drawn = Array.from({ length: options.count }, () => byImage[randomInt(rng, byImage.length)] ?? 0);
+  return oneHot(drawn, classes);
 }
 
 /** Each epoch shows every image once, in an order of its own; each showing is mirrored with probability 0.5 if asked. */
@@ -43,14 +83,19 @@ export function createRealBatches(options: {
   readonly seed: number;
   readonly stream: string;
   readonly mirror: boolean;
+  /** Null where there is one class. */
+  readonly labels: Labels | null;
 }): RealBatches {
-  const { images, seed, stream } = options;
+  const { images, seed, stream, labels } = options;
   const indices = images.map((_, i) => i);
   let cached: { epoch: number; order: readonly number[] } | null = null;
-  const imageAt = (position: number): RawImage => {
+  const indexAt = (position: number): number => {
     const epoch = Math.floor(position / images.length);
     if (cached?.epoch !== epoch) cached = { epoch, order: shuffled(indices, createRng(seed, `${stream}/data`, epoch)) };
-    const image = images[cached.order[position % images.length] ?? -1];
+    return cached.order[position % images.length] ?? -1;
+  };
+  const imageAt = (position: number): RawImage => {
+    const image = images[indexAt(position)];
     if (image === undefined) throw new RangeError(`no training image at position ${position}`);
     return image;
   };
@@ -65,6 +110,11 @@ export function createRealBatches(options: {
         writePixels(batch, i * size, { image: imageAt(nimg + i), mirror });
       }
       return batch;
+    },
+    labelsAt(nimg, count) {
+      if (labels === null) return new Float32Array(0);
+      const shown = Array.from({ length: count }, (_, i) => labels.byImage[indexAt(nimg + i)] ?? 0);
+      return oneHot(shown, labels.classes);
     },
   };
 }

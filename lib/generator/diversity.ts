@@ -15,6 +15,17 @@ export function meanSimilarity(images: readonly RawImage[]): number | null {
   return sum / pairs;
 }
 
+/**
+ * `meanSimilarity` of the class whose images are most alike: a network of several classes may lose one of them. `byImage`: the
+ * class of each image. Null where no class has two images.
+ */
+export function similarityWithin(images: readonly RawImage[], byImage: readonly number[]): number | null {
+  const similarities = [...new Set(byImage)]
+    .map((label) => meanSimilarity(images.filter((_image, i) => byImage[i] === label)))
+    .filter((similarity) => similarity !== null);
+  return similarities.length === 0 ? null : Math.max(...similarities);
+}
+
 /** 1 - mean MS-SSIM: 0 of equal images. */
 export interface Diversity {
   readonly fakes: number;

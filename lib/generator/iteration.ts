@@ -1,7 +1,7 @@
 import type { GeneratorConfig } from '../../contract/study.ts';
 import { seedPair } from '../random.ts';
 import { styleCount, type NetworkShape } from './architecture.ts';
-import { mixingMask, type RealBatches } from './data.ts';
+import { drawnLabels, mixingMask, type Labels, type RealBatches } from './data.ts';
 import type { Round } from './phase.ts';
 import type { SkippedUpdates } from './skips.ts';
 import type { TrainingSteps } from './steps.ts';
@@ -12,6 +12,8 @@ import type { TickMetric } from './tick.ts';
 export interface IterationContext {
   readonly steps: TrainingSteps;
   readonly reals: RealBatches;
+  /** Classes of the training images; null where there is one class. */
+  readonly labels: Labels | null;
   readonly config: GeneratorConfig;
   readonly shape: NetworkShape;
   readonly seed: number;
@@ -35,11 +37,12 @@ function roundsOf(
     readonly nimg: number;
     readonly images: number;
     readonly reals: Float32Array;
+    readonly realLabels: Float32Array;
     readonly augmentP: number;
   },
 ): Round[] {
-  const { steps, config, shape, seed, stream } = context;
-  const { name, nimg, images, reals, augmentP } = phase;
+  const { steps, config, shape, seed, stream, labels } = context;
+  const { name, nimg, images, reals, realLabels, augmentP } = phase;
   const styles = styleCount(shape);
   const mask = mixingMask({
     images: images * steps.rounds,
@@ -50,11 +53,20 @@ function roundsOf(
     stream: `${stream}/${name}/mixing`,
     nimg,
   });
-  const realsPerRound = reals.length / steps.rounds;
+  const fakeLabels =
+    labels === null
+      ? none
+      : drawnLabels(labels, { count: images * steps.rounds, seed, stream: `${stream}/${name}/labels`, nimg });
+  const roundOf = (all: Float32Array, i: number): Float32Array => {
+    const size = all.length / steps.rounds;
+    return all.subarray(i * size, (i + 1) * size);
+  };
   return Array.from({ length: steps.rounds }, (_, i) => ({
     seed: seedPair(seed, `${stream}/${name}`, nimg + i * images),
-    mix: mask.subarray(i * images * styles, (i + 1) * images * styles),
-    reals: reals.subarray(i * realsPerRound, (i + 1) * realsPerRound),
+    mix: roundOf(mask, i),
+    reals: roundOf(reals, i),
+    labels: roundOf(fakeLabels, i),
+    realLabels: roundOf(realLabels, i),
     augmentP,
   }));
 }
@@ -75,16 +87,20 @@ export function runIteration(context: IterationContext, nimg: number, augmentP: 
   const { steps, config } = context;
   const iteration = nimg / config.batchSize;
   const due = (interval: number): boolean => iteration % interval === 0;
-  const phase = (name: string, images: number, reals: Float32Array = none): Round[] =>
-    roundsOf(context, { name, nimg, images, reals, augmentP });
+  const phase = (name: string, images: number, reals: Float32Array = none, realLabels: Float32Array = none): Round[] =>
+    roundsOf(context, { name, nimg, images, reals, realLabels, augmentP });
 
   const g = steps.gMain(phase('gMain', steps.mainImages));
   const path =
     config.plWeight > 0 && due(config.gRegInterval) ? steps.gPathLength(phase('gPathLength', steps.pathImages)) : null;
   steps.ema(emaBeta(config, nimg));
   const reals = context.reals.at(nimg, config.batchSize);
-  const d = steps.dMain(phase('dMain', steps.mainImages, reals));
-  const r1 = config.r1Gamma !== 0 && due(config.dRegInterval) ? steps.dR1(phase('dR1', steps.mainImages, reals)) : null;
+  const realLabels = context.reals.labelsAt(nimg, config.batchSize);
+  const d = steps.dMain(phase('dMain', steps.mainImages, reals, realLabels));
+  const r1 =
+    config.r1Gamma !== 0 && due(config.dRegInterval)
+      ? steps.dR1(phase('dR1', steps.mainImages, reals, realLabels))
+      : null;
   const { loss: lossD, scoresReal, scoresFake, rt } = d;
   const skipped = {
     TrainG: Number.isNaN(g.loss),

@@ -31,15 +31,21 @@ const stream = { z: 0, zMix: 1, pathNoise: 2, noise: 16 } as const;
 /** Draws a pass of `count` images from a seed tensor (int32 [2]); `mix` is decided outside, by `mixingMask`. */
 export function drawLatents(
   shape: NetworkShape,
-  options: { readonly count: number; readonly seed: tf.Tensor1D; readonly mix: tf.Tensor2D },
+  options: {
+    readonly count: number;
+    readonly seed: tf.Tensor1D;
+    readonly mix: tf.Tensor2D;
+    readonly labels?: tf.Tensor2D | undefined;
+  },
 ): LatentDraws {
-  const { count, seed, mix } = options;
+  const { count, seed, mix, labels } = options;
   const normal = <R extends tf.Rank>(dims: tf.ShapeMap[R], index: number): tf.Tensor<R> =>
     randomNormal(dims, seed, index) as tf.Tensor<R>; // of the shape asked for
   return {
     z: normal<tf.Rank.R2>([count, shape.latentSize], stream.z),
     zMix: normal<tf.Rank.R2>([count, shape.latentSize], stream.zMix),
     mix,
+    ...(labels && { labels }),
     noise: noiseSizes(shape).map((side, i) => normal<tf.Rank.R4>([count, side, side, 1], stream.noise + i)),
   };
 }

@@ -18,6 +18,10 @@ export interface Round {
   readonly mix: Float32Array;
   /** [images, R, R, C] in [-1, 1]. */
   readonly reals: Float32Array;
+  /** Classes of the fakes, one-hot [images, classes]; of conditional networks. */
+  readonly labels?: Float32Array;
+  /** Those of the reals. */
+  readonly realLabels?: Float32Array;
   /** Probability of each change of adaptive augmentation. Default: 0 */
   readonly augmentP?: number;
 }
@@ -27,6 +31,8 @@ export interface PhaseInputs {
   readonly seed: tf.Tensor1D;
   readonly mix: tf.Tensor2D;
   readonly reals: tf.Tensor4D;
+  readonly labels?: tf.Tensor2D;
+  readonly realLabels?: tf.Tensor2D;
   /** Scalar. */
   readonly augmentP: tf.Scalar;
 }
@@ -132,6 +138,10 @@ function upload(round: Round, inputs: InputShapes): Record<string, tf.Tensor> {
   if (inputs.seed !== undefined) tensors['seed'] = tf.tensor1d([...round.seed], 'int32');
   if (inputs.mix !== undefined) tensors['mix'] = tf.tensor(round.mix, [...inputs.mix], 'float32');
   if (inputs.reals !== undefined) tensors['reals'] = tf.tensor(round.reals, [...inputs.reals], 'float32');
+  for (const name of ['labels', 'realLabels'] as const) {
+    const dims = inputs[name];
+    if (dims !== undefined) tensors[name] = tf.tensor(round[name] ?? [], [...dims], 'float32');
+  }
   if (inputs.augmentP !== undefined) tensors['augmentP'] = tf.scalar(round.augmentP ?? 0);
   return tensors;
 }
@@ -160,7 +170,7 @@ export function createPhase(options: {
   });
   // Without sums: the Adam step's rate. With sums: 0 in the first round, so that they start anew, then 1.
   const control = sums.size === 0 ? 'learningRate' : 'keep';
-  const { seed, mix, reals, augmentP } = options.inputs;
+  const { seed, mix, reals, labels, realLabels, augmentP } = options.inputs;
   const step = compileStep({
     ...{ name, settings, guard },
     configuration: [options.configuration, network.variables.map((variable) => variable.name)],
@@ -169,6 +179,8 @@ export function createPhase(options: {
       ...(seed && { seed: { shape: seed, dtype: 'int32' as const } }),
       ...(mix && { mix: float(mix) }),
       ...(reals && { reals: float(reals) }),
+      ...(labels && { labels: float(labels) }),
+      ...(realLabels && { realLabels: float(realLabels) }),
       ...(augmentP && { augmentP: float(augmentP) }),
       [control]: float([]),
     },

@@ -53,14 +53,17 @@ export interface Projection {
 
 let projections = 0;
 
-/** Mean [L] of mapped latents [count, L], and the root of their mean squared distance to it. */
+/** Mean [L] of latents [count, L] mapped for the model's class, and the root of their mean squared distance to it. */
 export function latentStatistics(
-  { weights, shape }: Pick<LoadedGenerator, 'weights' | 'shape'>,
+  { weights, shape, labelsOf }: Pick<LoadedGenerator, 'weights' | 'shape' | 'labelsOf'>,
   latents: Float32Array,
 ): { readonly mean: Float32Array; readonly std: number } {
   const { latentSize } = shape;
   return tf.tidy(() => {
-    const w = mapping(weights, shape, tf.tensor2d(latents, [latents.length / latentSize, latentSize]));
+    const count = latents.length / latentSize;
+    const rows = labelsOf(count);
+    const labels = rows === null ? undefined : tf.tensor2d(rows, [count, shape.labels]);
+    const w = mapping(weights, shape, tf.tensor2d(latents, [count, latentSize]), labels);
     const mean = tf.mean(w, 0);
     const std = tf.sqrt(tf.mean(tf.sum(tf.square(tf.sub(w, mean)), 1)));
     return { mean: mean.dataSync<'float32'>().slice(), std: std.dataSync()[0] ?? Number.NaN };
@@ -83,9 +86,9 @@ export async function createProjection(options: {
   readonly latents: Float32Array;
 }): Promise<Projection> {
   const { model, settings, target, steps, seed } = options;
-  const { shape, weights, dispose } = await loadGenerator(model);
+  const { shape, weights, labelsOf, dispose } = await loadGenerator(model);
   const { resolution, channels, latentSize } = shape;
-  const start = latentStatistics({ weights, shape }, options.latents);
+  const start = latentStatistics({ weights, shape, labelsOf }, options.latents);
   const prefix = `projection${projections++}`; // tfjs wants unique names
   const w = createVariable(`${prefix}/w`, [1, latentSize], start.mean);
   const maps = noiseSizes(shape).map((side, layer) => {

@@ -1,9 +1,11 @@
 import type { EngineSettings, GeneratorModel } from '../../contract/engine.ts';
+import { classSides } from '../../contract/manifests.ts';
 import { compileStep } from '../engine/compile.ts';
 import { tf } from '../engine/tf.ts';
 import { createVariable } from '../engine/variables.ts';
 import { generatorVariables, networkShapeOf, noiseSizes, styleCount, type NetworkShape } from './architecture.ts';
 import { loadSnapshot } from './checkpoint.ts';
+import { oneHot } from './data.ts';
 import { mapping, synthesis } from './network.ts';
 
 /** Images from a generator's averaged weights: latents and noise in, pixels out, in a fixed batch compiled once. */
@@ -13,6 +15,8 @@ export interface SamplerInput {
   readonly z: Float32Array;
   /** Per noise map, in layer order, [batch, side, side, 1]. */
   readonly noise: readonly Float32Array[];
+  /** Classes to make, one-hot [batch, classes]; of conditional generators only. */
+  readonly labels?: Float32Array;
   /** Truncation: w' = wAvg + psi (w - wAvg). 1 is none, 0 the mean image, above 1 extrapolates. */
   readonly psi: number;
 }
@@ -43,11 +47,13 @@ export function toGridBytes(pixels: Float32Array): Uint8Array {
 
 function checkInput(
   input: SamplerInput,
-  options: { batchSize: number; latentSize: number; sides: readonly number[] },
+  options: { batchSize: number; latentSize: number; sides: readonly number[]; classes: number },
 ): void {
-  const { batchSize, latentSize, sides } = options;
+  const { batchSize, latentSize, sides, classes } = options;
   if (input.z.length !== batchSize * latentSize)
     throw new RangeError(`expected z of ${batchSize} x ${latentSize} values, got ${input.z.length}`);
+  if ((input.labels?.length ?? 0) !== batchSize * classes)
+    throw new RangeError(`expected labels of ${batchSize} x ${classes} values, got ${input.labels?.length ?? 0}`);
   if (input.noise.length !== sides.length)
     throw new RangeError(`expected ${sides.length} noise maps, got ${input.noise.length}`);
   sides.forEach((side, i) => {
@@ -57,14 +63,17 @@ function checkInput(
   });
 }
 
-/** z [N, latentSize] -> w' = wAvg + psi (w - wAvg), [N, latentSize]. */
+/**
+ * z [N, latentSize] and, in conditional generators, one-hot labels [N, classes] -> w' = wAvg + psi (w - wAvg), [N, latentSize].
+ * wAvg is the mean style of all classes, as in the reference.
+ */
 export function truncatedStyles(
   generator: Pick<LoadedGenerator, 'weights' | 'wAvg' | 'shape'>,
-  z: tf.Tensor2D,
-  psi: tf.Scalar,
+  latents: { readonly z: tf.Tensor2D; readonly psi: tf.Scalar; readonly labels?: tf.Tensor2D },
 ): tf.Tensor2D {
   const { weights, wAvg, shape } = generator;
-  return tf.add(wAvg, tf.mul(tf.sub(mapping(weights, shape, z), wAvg), psi));
+  const { z, psi, labels } = latents;
+  return tf.add(wAvg, tf.mul(tf.sub(mapping(weights, shape, z, labels), wAvg), psi));
 }
 
 /** Compiles sampling from the given weights, which stay the caller's. */
@@ -91,21 +100,23 @@ export function createSampler(options: {
     inputs: {
       z: float([batchSize, latentSize]),
       psi: float([]),
+      ...(shape.labels > 0 && { labels: float([batchSize, shape.labels]) }),
       ...Object.fromEntries(sides.map((side, i) => [`noise${i}`, float([batchSize, side, side, 1])])),
     },
     step: (inputs) => {
-      const { z, psi } = inputs as { z: tf.Tensor2D; psi: tf.Scalar }; // as declared
+      const latents = inputs as unknown as Parameters<typeof truncatedStyles>[1]; // as declared
       const noise = sides.map((_, i) => inputs[`noise${i}`] as tf.Tensor4D); // as declared
-      const w = truncatedStyles({ weights, wAvg, shape }, z, psi);
+      const w = truncatedStyles({ weights, wAvg, shape }, latents);
       const ws = Array.from({ length: styleCount(shape) }, () => w);
       return { images: synthesis(weights, shape, { ws, noise }) };
     },
   });
   const sampleRaw = (input: SamplerInput): Float32Array => {
-    checkInput(input, { batchSize, latentSize, sides });
+    checkInput(input, { batchSize, latentSize, sides, classes: shape.labels });
     const inputs = {
       z: tf.tensor2d(input.z, [batchSize, latentSize]),
       psi: tf.scalar(input.psi),
+      ...(shape.labels > 0 && { labels: tf.tensor2d(input.labels ?? [], [batchSize, shape.labels]) }),
       ...Object.fromEntries(
         sides.map((side, i) => [`noise${i}`, tf.tensor4d(input.noise[i] ?? [], [batchSize, side, side, 1])]),
       ),
@@ -134,6 +145,8 @@ export interface LoadedGenerator {
   readonly weights: ReadonlyMap<string, tf.Variable>;
   /** [latentSize] */
   readonly wAvg: tf.Variable;
+  /** One-hot rows [count, classes] of the class that the model is asked for; null where there is one class. */
+  readonly labelsOf: (count: number) => Float32Array | null;
   readonly dispose: () => void;
 }
 
@@ -143,6 +156,11 @@ export interface LoadedGenerator {
  */
 export async function loadGenerator(model: GeneratorModel): Promise<LoadedGenerator> {
   const shape = networkShapeOf(model.config, model.image);
+  const label = model.label === undefined ? -1 : classSides.indexOf(model.label);
+  if (shape.labels > 0 === label < 0)
+    throw new RangeError(`a generator of ${shape.labels} labels was asked for class ${model.label ?? 'none'}`);
+  const labelsOf = (count: number): Float32Array | null =>
+    shape.labels === 0 ? null : oneHot(new Array<number>(count).fill(label), shape.labels);
   const prefix = `sampler${loadedGenerators++}`; // tfjs wants unique names; results do not depend on them
   const zero = (name: string, dims: readonly number[]): tf.Variable =>
     createVariable(`${prefix}/${name}`, dims, new Float32Array(dims.reduce((size, side) => size * side, 1)), false);
@@ -157,7 +175,7 @@ export async function loadGenerator(model: GeneratorModel): Promise<LoadedGenera
     dispose();
     throw error;
   }
-  return { shape, weights, wAvg, dispose };
+  return { shape, weights, wAvg, labelsOf, dispose };
 }
 
 /**
@@ -170,10 +188,14 @@ export async function loadSampler(options: {
   readonly batchSize: number;
 }): Promise<Sampler> {
   const { model, settings, batchSize } = options;
-  const { shape, weights, wAvg, dispose } = await loadGenerator(model);
+  const { shape, weights, wAvg, labelsOf, dispose } = await loadGenerator(model);
   const sampler = createSampler({ name: 'sample', weights, wAvg, shape, settings, batchSize });
+  const labels = labelsOf(batchSize);
+  const labelled = (input: SamplerInput): SamplerInput => (labels === null ? input : { ...input, labels });
   return {
     ...sampler,
+    sampleRaw: (input) => sampler.sampleRaw(labelled(input)),
+    sample: (input) => sampler.sample(labelled(input)),
     dispose: () => {
       sampler.dispose();
       dispose();

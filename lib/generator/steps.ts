@@ -59,6 +59,19 @@ interface StepContext {
   readonly augmentation: Augmentation | null;
 }
 
+/** What conditional networks add to the inputs of a phase: classes of its fakes and, where it sees reals, of these. */
+function labelInputs(
+  { state }: StepContext,
+  images: { readonly fakes: number; readonly reals: number },
+): { readonly labels?: readonly number[]; readonly realLabels?: readonly number[] } {
+  const { labels } = state.shape;
+  if (labels === 0) return {};
+  return {
+    ...(images.fakes > 0 && { labels: [images.fakes, labels] }),
+    ...(images.reals > 0 && { realLabels: [images.reals, labels] }),
+  };
+}
+
 /** What augmentation adds to the inputs of a phase whose images D sees. */
 function augmentationInputs({ augmentation }: StepContext): { readonly augmentP?: readonly number[] } {
   return augmentation?.adaptive === true ? { augmentP: [] } : {};
@@ -85,9 +98,14 @@ function createGeneratorPhases(context: StepContext, network: TrainedNetwork): {
   const main = createPhase({
     ...common,
     name: 'gMain',
-    inputs: { seed: [2], mix: [mainImages, styleCount(shape)], ...augmentationInputs(context) },
+    inputs: {
+      ...{ seed: [2], mix: [mainImages, styleCount(shape)] },
+      ...labelInputs(context, { fakes: mainImages, reals: 0 }),
+      ...augmentationInputs(context),
+    },
     compute: (inputs) => {
-      const draws = drawLatents(shape, { count: mainImages, seed: inputs.seed, mix: inputs.mix });
+      const { seed, mix, labels } = inputs;
+      const draws = drawLatents(shape, { count: mainImages, seed, mix, labels });
       const augment = drawAugment(context, 'fakes', inputs);
       return () => {
         const { loss, w } = gLogisticNonSaturating({ g, d, shape }, draws, augment);
@@ -98,9 +116,12 @@ function createGeneratorPhases(context: StepContext, network: TrainedNetwork): {
   const path = createPhase({
     ...common,
     name: 'gPathLength',
-    inputs: { seed: [2], mix: [pathImages, styleCount(shape)] },
-    compute: ({ seed, mix }) => {
-      const draws = drawLatents(shape, { count: pathImages, seed, mix });
+    inputs: {
+      ...{ seed: [2], mix: [pathImages, styleCount(shape)] },
+      ...labelInputs(context, { fakes: pathImages, reals: 0 }),
+    },
+    compute: ({ seed, mix, labels }) => {
+      const draws = drawLatents(shape, { count: pathImages, seed, mix, labels });
       const pathNoise = drawPathNoise(shape, { count: pathImages, seed });
       const decay = 1 - (1 - config.plDecay) ** (mainImages / referencePass);
       return () => {
@@ -128,14 +149,20 @@ function createDiscriminatorPhases(context: StepContext, network: TrainedNetwork
   const main = createPhase({
     ...common,
     name: 'dMain',
-    inputs: { seed: [2], mix: [mainImages, styleCount(shape)], reals, ...augmentationInputs(context) },
+    inputs: {
+      ...{ seed: [2], mix: [mainImages, styleCount(shape)], reals },
+      ...labelInputs(context, { fakes: mainImages, reals: mainImages }),
+      ...augmentationInputs(context),
+    },
     compute: (inputs) => {
-      const draws = drawLatents(shape, { count: mainImages, seed: inputs.seed, mix: inputs.mix });
+      const { seed, mix, labels, realLabels } = inputs;
+      const draws = drawLatents(shape, { count: mainImages, seed, mix, labels });
       const { w, ws } = trainingStyles(g, shape, draws);
       const fakes = drawAugment(context, 'fakes', inputs)(synthesis(g, shape, { ws, noise: draws.noise }));
       const seen = drawAugment(context, 'reals', inputs)(inputs.reals);
       return () => {
-        const { loss, ...scores } = dLogistic({ d, shape }, { reals: seen, fakes });
+        const classes = labels && realLabels && { realLabels, fakeLabels: labels };
+        const { loss, ...scores } = dLogistic({ d, shape }, { reals: seen, fakes, ...classes });
         return { loss, metrics: { loss, ...scores }, assign: [movingStyle(state, w)] };
       };
     },
@@ -144,11 +171,16 @@ function createDiscriminatorPhases(context: StepContext, network: TrainedNetwork
   const r1 = createPhase({
     ...common,
     name: 'dR1',
-    inputs: { ...(context.augmentation && { seed: [2] }), reals, ...augmentationInputs(context) },
+    inputs: {
+      ...{ ...(context.augmentation && { seed: [2] }), reals },
+      ...labelInputs(context, { fakes: 0, reals: mainImages }),
+      ...augmentationInputs(context),
+    },
     compute: (inputs) => {
       const augment = drawAugment(context, 'reals', inputs);
       return () => {
-        const penalty = dR1({ d, shape }, { reals: inputs.reals, gamma, augment });
+        const labels = inputs.realLabels && { labels: inputs.realLabels };
+        const penalty = dR1({ d, shape }, { reals: inputs.reals, gamma, augment, ...labels });
         return { loss: tf.mul(penalty, config.dRegInterval), metrics: { penalty }, assign: [] };
       };
     },

@@ -30,16 +30,22 @@ export async function loadStyleSampler(options: {
   readonly batchSize: number;
 }): Promise<StyleSampler> {
   const { model, settings, batchSize } = options;
-  const { shape, weights, wAvg, dispose } = await loadGenerator(model);
+  const { shape, weights, wAvg, labelsOf, dispose } = await loadGenerator(model);
   const { latentSize } = shape;
   const [styles, sides] = [styleCount(shape), noiseSizes(shape)];
   const latents = { shape: [batchSize, latentSize], dtype: 'float32' } as const;
   const common = { settings, variables: [...weights.values(), wAvg] };
+  const labels = labelsOf(batchSize);
+  const classes = [batchSize, shape.labels] as const;
   const mapStep = compileStep({
-    ...{ ...common, name: 'mapLatents', inputs: { z: latents, psi: { shape: [], dtype: 'float32' } } },
+    ...{ ...common, name: 'mapLatents' },
+    inputs: {
+      ...{ z: latents, psi: { shape: [], dtype: 'float32' } },
+      ...(labels !== null && { labels: { shape: classes, dtype: 'float32' } }),
+    },
     step: (inputs) => {
-      const { z, psi } = inputs as { z: tf.Tensor2D; psi: tf.Scalar }; // as declared
-      return { w: truncatedStyles({ weights, wAvg, shape }, z, psi) };
+      const given = inputs as unknown as Parameters<typeof truncatedStyles>[1]; // as declared
+      return { w: truncatedStyles({ weights, wAvg, shape }, given) };
     },
   });
   const synthesisStep = compileStep({
@@ -65,7 +71,11 @@ export async function loadStyleSampler(options: {
   };
   return {
     ...{ batchSize, latentSize, styleCount: styles, noiseSizes: sides },
-    map: (z, psi) => run(mapStep, 'w', { z: tf.tensor2d(z, [batchSize, latentSize]), psi: tf.scalar(psi) }),
+    map: (z, psi) =>
+      run(mapStep, 'w', {
+        ...{ z: tf.tensor2d(z, [batchSize, latentSize]), psi: tf.scalar(psi) },
+        ...(labels !== null && { labels: tf.tensor2d(labels, [...classes]) }),
+      }),
     synthesize: (ws, noise) => {
       if (ws.length !== styles || noise.length !== sides.length)
         throw new RangeError(

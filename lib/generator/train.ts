@@ -20,9 +20,9 @@ import { histogramOf } from '../tensorboard/histogram.ts';
 import { discriminatorVariables, generatorVariables, networkShapeOf, parameterCount } from './architecture.ts';
 import { adapted, firstAdaptation } from './adaptation.ts';
 import { loadCheckpoint, saveCheckpoint, saveSnapshot, trainingHash, type TrainingPosition } from './checkpoint.ts';
-import { checkReals, createRealBatches } from './data.ts';
-import { hasCollapsed, meanSimilarity } from './diversity.ts';
-import { gridFakes, realsGrid } from './grids.ts';
+import { checkReals, createRealBatches, labelsOf, type Labels } from './data.ts';
+import { hasCollapsed, similarityWithin } from './diversity.ts';
+import { classesOfCells, gridFakes, realsGrid } from './grids.ts';
 import { runIteration, type IterationContext } from './iteration.ts';
 import { checkMemory, machineMemoryBytes } from './memory.ts';
 import { createSampler, type Sampler } from './sampler.ts';
@@ -46,7 +46,7 @@ interface Training {
   readonly hash: string;
   /** Stream prefix of what stays the same when a training rolls back: initial weights, grid. */
   readonly stream: string;
-  /** 1 - mean MS-SSIM of reals, 0 of a single one. */
+  /** 1 - MS-SSIM of reals, 0 of a single one. */
   readonly realDiversity: number;
   readonly tickNimg: number;
   readonly snapshots: ReadonlySet<number>;
@@ -69,7 +69,7 @@ interface Shown {
 function showFakes({ task, sampler, stream, iteration }: Training): Shown {
   const { seed, shape } = iteration;
   const fakes = gridFakes({ sampler, shape, size: task.config.gridSize, seed, stream });
-  return { fakes, msSsim: meanSimilarity(fakes) };
+  return { fakes, msSsim: similarityWithin(fakes, classesOfCells(fakes.length, shape.labels)) };
 }
 
 /** Says what is wrong with fakes that were diverse once and nearly are one image now; otherwise null. */
@@ -195,7 +195,7 @@ async function iterate(
 function createTraining(
   task: TrainGeneratorTask,
   context: EngineContext,
-  images: readonly RawImage[],
+  { images, labels }: { readonly images: readonly RawImage[]; readonly labels: Labels | null },
 ): Training & { readonly dispose: () => void } {
   const { config, image, seed, rollBacks = 0 } = task;
   const { settings } = context;
@@ -213,16 +213,16 @@ function createTraining(
   });
   // A training that went back is not to fail in the same way again.
   const draws = rollBacks === 0 ? stream : `${stream}/roll-back-${rollBacks}`;
-  const reals = createRealBatches({ images, seed, stream: draws, mirror: config.mirrorAugment });
+  const reals = createRealBatches({ images, seed, stream: draws, mirror: config.mirrorAugment, labels });
   return {
     task,
     context,
     state,
     sampler,
-    iteration: { steps, reals, config, shape, seed, stream: draws },
+    iteration: { steps, reals, labels, config, shape, seed, stream: draws },
     hash: trainingHash(task),
     stream,
-    realDiversity: 1 - (meanSimilarity(images) ?? 1),
+    realDiversity: 1 - (similarityWithin(images, labels?.byImage ?? images.map(() => 0)) ?? 1),
     tickNimg: tickNimgOf(config, image.resolution),
     snapshots: new Set(snapshotNimgs(config, image.resolution)),
     dispose: () => {
@@ -242,9 +242,11 @@ async function startOf({ state, hash }: Training, task: TrainGeneratorTask): Pro
 }
 
 /**
- * Trains one class's generator up to `task.untilNimg` images, until the context's signal is aborted, or until the training
- * diverges or collapses (`trouble`). Everything drawn is a function of seed, class, number of roll-backs and image count, so that a resumed training equals an uninterrupted one bit for bit.
- * @throws DatasetError when the shards hold fewer images than a minibatch, or others than the configuration says
+/**
+ * Trains the generator of one class, or of both with their labels, up to `task.untilNimg` images, until the context's signal
+ * is aborted, or until the training diverges or collapses (`trouble`). Everything drawn is a function of seed, class, number
+ * of roll-backs and image count, so that a resumed training equals an uninterrupted one bit for bit.
+ * @throws DatasetError when the shards hold fewer images than a minibatch, none of a class, or others than the configuration says
  * @throws ConfigurationError when it needs more memory than this machine has
  * @throws WeightsError when the checkpoint belongs to another training, or the weights to start from to other networks
  */
@@ -255,11 +257,12 @@ export async function trainGenerator(task: TrainGeneratorTask, context: EngineCo
   const shape = networkShapeOf(config, task.image);
   // A GPU has memory of its own.
   if (nativeBackend()?.isUsingGpuDevice !== true) checkMemory(shape, config, machineMemoryBytes());
-  const { images } = await loadShardImages(task.shards);
+  const { images, entries } = await loadShardImages(task.shards);
+  const labels = config.conditional === true ? labelsOf(entries) : null;
   checkReals(images, shape, config.batchSize);
   const realsGridFile = join(context.workDir, 'reals.png');
-  await writeFile(realsGridFile, await realsGrid(images, config.gridSize));
-  const training = createTraining(task, context, images);
+  await writeFile(realsGridFile, await realsGrid(images, config.gridSize, labels));
+  const training = createTraining(task, context, { images, labels });
   try {
     const start = await startOf(training, task);
     await context.emit({ type: 'progress', phase: 'trace', done: start.nimg, total: untilNimg });

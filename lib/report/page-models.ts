@@ -40,7 +40,7 @@ export function generatorsSection(inputs: ReportInputs): SafeHtml {
   return section(
     'generators',
     'Generators',
-    markup`<p>One StyleGAN2 (config-${negative.config.config}) per class at ${study.image.resolution} px, ${formatCount(negative.parameters.g)} parameters in G and ${formatCount(negative.parameters.d)} in D. Snapshots were compared by <strong>${floor.name}</strong> (features of ${floor.name === 'fid' ? 'the 2015-12-05 Inception network' : "this study's real-trained classifier"}, weights ${hash(floor.weights)}); the lowest was chosen unless a person approved another. The floor is the same distance between two halves of the training images. Few images push any such distance upwards, and the halves are fewer than what a snapshot is measured on, so a snapshot may lie somewhat below the floor.</p>`,
+    markup`<p>${negative.config.conditional === true ? 'One conditional StyleGAN2 for both classes, each with its own snapshot' : 'One StyleGAN2 per class'} (config-${negative.config.config}) at ${study.image.resolution} px, ${formatCount(negative.parameters.g)} parameters in G and ${formatCount(negative.parameters.d)} in D. Snapshots were compared by <strong>${floor.name}</strong> (features of ${floor.name === 'fid' ? 'the 2015-12-05 Inception network' : "this study's real-trained classifier"}, weights ${hash(floor.weights)}); the lowest was chosen unless a person approved another. The floor is the same distance between two halves of the training images. Few images push any such distance upwards, and the halves are fewer than what a snapshot is measured on, so a snapshot may lie somewhat below the floor.</p>`,
     table({
       label: 'Generators',
       head: ['', study.classes.negative, study.classes.positive],

@@ -36,13 +36,17 @@ function describeQuestion({ study, dataset }: ReportInputs): string {
 
 function describeWork(inputs: ReportInputs): readonly string[] {
   const { classifiers, generators, filtered, study } = inputs;
+  const networks =
+    study.generator.conditional === true
+      ? 'one conditional StyleGAN2 generator of both classes'
+      : 'one StyleGAN2 generator per class';
   const trained = perClass(inputs, (side) => formatKimg(generators[side].nimg));
   const [negative, positive] = classSides.map((side) => {
     const { kept, candidates } = filtered.classes[side];
     return `${formatCount(kept)} of ${formatCount(candidates)} ${study.classes[side]}`;
   });
   return [
-    `The first classifier learned from ${plural(sum(classifiers.real.images.train), 'real image')}, and one StyleGAN2 generator per class was trained on the same training set (${trained}).`,
+    `The first classifier learned from ${plural(sum(classifiers.real.images.train), 'real image')}, and ${networks} was trained on the same training set (${trained}).`,
     `Of the generated images ${negative ?? ''} and ${positive ?? ''} were kept, drawn from those that ${study.filter.rule === 'ensemble' ? `the first classifier and its ${plural(study.repeats - 1, 'repeat')} together assign` : 'the first classifier assigns'} to the intended class.`,
     classifiers.synthetic === null
       ? 'No second classifier could be trained on them.'

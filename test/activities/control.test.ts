@@ -122,6 +122,14 @@ describe('control activities', () => {
       await expect(plan({ generator: { batchSize: 16 } })).resolves.toBeDefined();
     });
 
+    it('counts the images of both classes for the minibatch of a conditional generator', async () => {
+      await importFiles({ benign: 40, malignant: 25 });
+      await expect(plan({ generator: { conditional: true, batchSize: 128 } })).rejects.toThrow(
+        /65 files of both classes/,
+      );
+      await expect(plan({ generator: { conditional: true } })).resolves.toBeDefined();
+    });
+
     it('warns about a queue that nobody polls', async () => {
       await importFiles({ benign: 40, malignant: 35 });
       expect((await plan({ queues: { synthesize: 'gpu-b' } })).warnings.join()).toContain('gpu-b');

@@ -173,6 +173,17 @@ describe('resolveStudyFile', () => {
     expect(messages({ gammaSweepKimg: 1 })).toMatch(/gammaSweepKimg: belongs to gammaSweep/);
   });
 
+  it('takes one network for both classes, and is the study of before without', () => {
+    expect('conditional' in resolveStudyFile({ ...minimal, generator: { conditional: false } }).generator).toBe(false);
+    expect(resolveStudyFile({ ...minimal, generator: { conditional: true } }).generator.conditional).toBe(true);
+    const queues = { trainGenerator: { negative: 'gpu-a', positive: 'gpu-b' } };
+    const generator = { conditional: true, gammaSweep: [1, 2], gammaSweepKimg: 1 };
+    expect(problemsOf({ ...minimal, generator, queues }).map(({ path, message }) => `${path}: ${message}`)).toEqual([
+      'generator.conditional: gammaSweep chooses r1Gamma per class; give r1Gamma, or train one network per class',
+      'generator.conditional: one training needs one queue, found one per class in queues.trainGenerator',
+    ]);
+  });
+
   const refused: Record<string, [unknown, string]> = {
     'a sweep of one gamma': [{ ...minimal, generator: { gammaSweep: [1], gammaSweepKimg: 1 } }, 'generator.gammaSweep'],
     'frozen blocks of a random D': [{ ...minimal, generator: { freezeD: 1 } }, 'generator.freezeD'],

@@ -202,6 +202,12 @@ describe('the tools on a study', () => {
 });
 
 describe('a study that supplies the weights of the 2015 Inception network, starts from generators of another, and trains its classifiers twice', () => {
+  /** Few images, short trainings. */
+  const short = {
+    ...{ ...smallStudy, dataset: { name: 'few' }, prepare: { minImagesPerClass: 20 } },
+    classifier: { ...smallStudy.classifier, epochs: 2, segmentEpochs: 2 },
+    generator: { ...smallStudy.generator, batchSize: 8, microBatchSize: 8, totalKimg: 0.128 },
+  };
   let key = '';
   let checkpoint = '';
   beforeAll(async () => {
@@ -212,11 +218,10 @@ describe('a study that supplies the weights of the 2015 Inception network, start
     key = /weights\/[0-9a-f]{64}\/\S+?\.safetensors/.exec(await runner.echoforge('import-weights', file))?.[0] ?? '';
     await runner.importPhantoms('few', 24);
     await runner.start('fid', {
-      ...{ ...smallStudy, dataset: { name: 'few' }, prepare: { minImagesPerClass: 20 } },
-      classifier: { ...smallStudy.classifier, epochs: 2, segmentEpochs: 2 },
+      ...short,
       generator: {
-        ...{ ...smallStudy.generator, batchSize: 8, microBatchSize: 8, totalKimg: 0.128 },
-        ...{ resumeFrom: checkpoint, freezeD: 1 },
+        ...{ ...short.generator, resumeFrom: checkpoint, freezeD: 1 },
+        ...{ gammaSweep: [0.01, 1], gammaSweepKimg: 0.064 },
       },
       snapshotMetric: { fakes: 32, inceptionWeights: key },
       // Two epochs need not recognise anything: half of the candidates are kept all the same.
@@ -226,10 +231,13 @@ describe('a study that supplies the weights of the 2015 Inception network, start
     await runner.finish('study/fid');
   });
 
-  it('chooses snapshots by FID, and says so and by which weights, and what its generators started from', async () => {
+  it('chooses R1 weight and snapshots by FID, and says so and by which weights, and what its generators started from', async () => {
     const { generators, synthetic } = JSON.parse((await runner.results('fid')).toString()) as Results;
     for (const side of ['negative', 'positive'] as const) {
-      const { floor, snapshots, start } = generators[side];
+      const { floor, snapshots, start, gammaSweep, config } = generators[side];
+      const trials = gammaSweep?.trials.map(({ metric }) => metric?.value ?? Number.NaN) ?? [];
+      expect(trials).toHaveLength(2);
+      expect(config.r1Gamma).toBe([0.01, 1][trials.indexOf(Math.min(...trials))]);
       expect(start).toEqual({ sha256: checkpoint.split('/').at(-1), discriminator: 'taken' });
       const measured = [floor, ...snapshots.map(({ metric }) => metric)];
       expect(measured).toHaveLength(3);
@@ -268,6 +276,21 @@ describe('a study that supplies the weights of the 2015 Inception network, start
     const html = (await runner.report('fid')).toString();
     expect(html).toContain('Each classifier was trained 2 times');
     expect(html).toContain('by the mean probability of the 2 real-trained classifiers (ensemble)');
+  });
+
+  it('can train both classes in one network: one training, its snapshots measured and used per class', async () => {
+    const generator = { ...short.generator, conditional: true };
+    await runner.start('both', { ...short, generator, snapshotMetric: { fakes: 32 }, reuse: true });
+    await runner.finish('study/both');
+    const { generators, synthetic } = JSON.parse((await runner.results('both')).toString()) as Results;
+    const weightsOf = (side: 'negative' | 'positive'): string[] =>
+      generators[side].snapshots.map(({ weights }) => weights.sha256);
+    expect(weightsOf('positive')).toEqual(weightsOf('negative'));
+    const values = (side: 'negative' | 'positive'): unknown =>
+      generators[side].snapshots.map(({ metric }) => metric?.value);
+    expect(values('positive')).not.toEqual(values('negative'));
+    expect(synthetic.positive.shards[0]?.shard.tar).not.toEqual(synthetic.negative.shards[0]?.shard.tar);
+    expect(await runner.echoforge('checkpoints', 'both')).not.toMatch(/generator\/(benign|malignant)/);
   });
 });
 

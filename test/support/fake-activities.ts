@@ -149,6 +149,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
       finished.set(key, manifest);
       return Promise.resolve();
     },
+    listTrainingDecisions: () => Promise.resolve(decisions.filter((decision) => decision.type !== 'approveSnapshot')),
     recordDecision: ({ decision }) => {
       decisions.push(decision);
       return Promise.resolve();

@@ -276,6 +276,26 @@ describe('study workflow', () => {
     expect(world.fakes.calls).not.toContain('releaseModels');
   });
 
+  it('trains both classes once when asked for one conditional network, and steers that training in one place', async () => {
+    let release = (): void => undefined;
+    world.fakes.holdTraining = new Promise((resolve) => (release = resolve));
+    const handle = await start({ generator: { ...file.generator, conditional: true }, gates: ['test-set'] });
+    await expect.poll(() => world.fakes.calls.includes('trainGeneratorSegment'), { timeout: 30_000 }).toBe(true);
+    const child = world.client.workflow.getHandle(`${handle.workflowId}/generator/benign`);
+    await child.executeUpdate('stopTraining', { args: [{ reason: 'good enough' }] });
+    world.fakes.holdTraining = null;
+    release();
+    await expect.poll(async () => (await progressOf(handle)).awaiting, { timeout: 30_000 }).toBe('test-set');
+    // The second class's step is told of the decision, asks for that training once and measures it for its own class.
+    expect(world.fakes.published.map(({ side, stopped }) => [side, stopped])).toEqual([
+      ['negative', 'good enough'],
+      ['positive', 'good enough'],
+    ]);
+    expect(world.fakes.calls.filter((name) => name === 'trainGeneratorSegment')).toHaveLength(2);
+    await handle.executeUpdate('resume');
+    await handle.result();
+  });
+
   describe('with a sweep of the R1 weight', () => {
     const generator = { ...file.generator, gammaSweep: [8, 0.5, 2], gammaSweepKimg: 0.128 };
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RawImage } from '../../../lib/image/raw-image.ts';
-import { growsAlike, hasCollapsed, meanSimilarity } from '../../../lib/generator/diversity.ts';
+import { growsAlike, hasCollapsed, meanSimilarity, similarityWithin } from '../../../lib/generator/diversity.ts';
 import { createRng, randomInt } from '../../../lib/random.ts';
 
 function noise(seed: number): RawImage {
@@ -18,6 +18,17 @@ describe('meanSimilarity', () => {
   it('compares neighbours, the last with the first', () => {
     const [a, b] = [noise(1), noise(2)];
     expect(meanSimilarity([a, a, b])).toBeCloseTo((1 + 2 * meanSimilarity([a, b])!) / 3, 12);
+  });
+});
+
+describe('similarityWithin', () => {
+  it('is that of the class whose images are most alike', () => {
+    const [alike, different] = [noise(1), noise(2)];
+    const images = [alike, different, alike, noise(3)];
+    expect(similarityWithin(images, [0, 1, 0, 1])).toBeCloseTo(1, 12);
+    expect(similarityWithin(images, [0, 0, 1, 1])!).toBeLessThan(0.2);
+    expect(similarityWithin(images, [0, 0, 0, 0])).toBe(meanSimilarity(images));
+    expect(similarityWithin([alike, different], [0, 1])).toBeNull();
   });
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { listLimits } from '../../../lib/report/limits.ts';
 import { classifiersSection, generatorsSection } from '../../../lib/report/page-models.ts';
+import { summarize } from '../../../lib/report/summary.ts';
 import { makeInputs } from './fixture-inputs.ts';
 
 const official = { format: 'keras-h5', sha256: 'ab', official: 'the ImageNet file of Keras' } as const;
@@ -57,6 +58,17 @@ describe('the section on the generators', () => {
     expect(generatorsSection(plain).safeHtml).not.toContain('Started from');
     expect(listLimits(plain).join()).not.toContain('started from trained weights');
   });
+  it('says whether a class has a network of its own', async () => {
+    const page = async (generator: object): Promise<string> => {
+      const inputs = await makeInputs({ generator });
+      return `${generatorsSection(inputs).safeHtml} ${JSON.stringify(summarize(inputs))}`;
+    };
+    const both = await page({ conditional: true });
+    expect(both).toContain('One conditional StyleGAN2 for both classes, each with its own snapshot (config-e)');
+    expect(both).toContain('one conditional StyleGAN2 generator of both classes was trained');
+    expect(await page({})).toContain('One StyleGAN2 per class (config-e)');
+  });
+
   it('says which R1 weight a sweep chose, with the metric of every trial', async () => {
     const inputs = await makeInputs({});
     const { negative } = inputs.generators;
