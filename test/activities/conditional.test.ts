@@ -5,6 +5,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createControlActivities } from '../../activities/control.ts';
 import { createGpuActivities } from '../../activities/gpu.ts';
+import { fetchGenerator } from '../../activities/local-inputs.ts';
 import type { GpuActivities, TrainGeneratorSegmentInput } from '../../contract/activities.ts';
 import type { EngineRunner, TrainGeneratorTask } from '../../contract/engine.ts';
 import type {
@@ -91,6 +92,18 @@ describe('the training of a conditional study', () => {
     expect(positive).toMatchObject({ side: 'positive', className: 'malignant', images: 4 });
     expect(positive.snapshots[0]?.weights).toEqual(negative.snapshots[0]?.weights);
     expect([negative, positive].map(({ snapshots }) => snapshots[0]?.metric?.value)).toEqual([5, 7]);
+  });
+
+  it('gives a generator that is asked for a class its label; that of one class has none', async () => {
+    const store = createMemoryStore();
+    const deps = { store, cache: createBlobCache({ dir: join(dir, 'models'), maxBytes: 1e6 }), workDir: dir };
+    const weights = await putBlob(store, Buffer.from('weights'));
+    for (const side of ['negative', 'positive'] as const)
+      expect((await fetchGenerator(deps, study, { weights, side })).label).toBe(side);
+    const { conditional, ...generator } = study.generator;
+    expect(await fetchGenerator(deps, { ...study, generator }, { weights, side: 'positive' })).not.toHaveProperty(
+      'label',
+    );
   });
 
   it('has one list of decisions for both, of all that steer it', async () => {
