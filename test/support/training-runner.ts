@@ -10,8 +10,10 @@ import type {
   FeatureFileEvent,
   GeneratorCheckpointEvent,
   LocalShard,
+  TrainGeneratorTask,
 } from '../../contract/engine.ts';
 import type { ClassSide } from '../../contract/manifests.ts';
+import { trainGenerator } from '../../lib/generator/train.ts';
 import { writeShard } from '../../lib/dataset/shard.ts';
 import { encodePng } from '../../lib/image/png.ts';
 import type { RawImage } from '../../lib/image/raw-image.ts';
@@ -66,6 +68,19 @@ export async function recordInto(
     await take(event);
   };
   return { checkpoints, context: { settings, workDir, signal: stop.signal, emit } };
+}
+
+/** Trains a generator in a directory of its own until its end, or until asked to stop at `stopAt` images; its checkpoints. */
+export async function recordGenerator(
+  workDir: string,
+  settings: EngineSettings,
+  { task, stopAt = Infinity }: { readonly task: TrainGeneratorTask; readonly stopAt?: number },
+): Promise<readonly GeneratorCheckpointEvent[]> {
+  const { context, checkpoints } = await recordInto(workDir, settings, {
+    stopWhen: ({ phase, done }) => phase === 'train' && done >= stopAt,
+  });
+  await trainGenerator(task, context);
+  return checkpoints as GeneratorCheckpointEvent[]; // of a generator
 }
 
 /** One shard of images of one class. */

@@ -16,10 +16,9 @@ import { loadSampler, type Sampler } from '../../../lib/generator/sampler.ts';
 import { createTrainingState, disposeTrainingState, normals } from '../../../lib/generator/state.ts';
 import { createTrainingSteps } from '../../../lib/generator/steps.ts';
 import { loadStyleSampler } from '../../../lib/generator/style-sampler.ts';
-import { trainGenerator } from '../../../lib/generator/train.ts';
 import type { RawImage } from '../../../lib/image/raw-image.ts';
 import { createRng } from '../../../lib/random.ts';
-import { bytesOf, recordInto, shardOf } from '../../support/training-runner.ts';
+import { bytesOf, recordGenerator, shardOf } from '../../support/training-runner.ts';
 import { smallConfig, smallImages, smallShape } from './small.ts';
 
 /** One network for both classes (stylegan2.md 2.2, 2.7): its data, its phases, its training, its images. */
@@ -116,17 +115,12 @@ describe('a training of both classes', () => {
     ...{ checkpointFile: null, startFile: null, untilNimg: 64 },
     ...over,
   });
-  async function train(
+  const train = async (
     name: string,
     over: Partial<TrainGeneratorTask>,
     stopAt = Infinity,
-  ): Promise<GeneratorCheckpointEvent> {
-    const { context, checkpoints } = await recordInto(join(dir, name), settings, {
-      stopWhen: ({ phase, done }) => phase === 'train' && done >= stopAt,
-    });
-    await trainGenerator(task(over), context);
-    return checkpoints.at(-1) as GeneratorCheckpointEvent; // of a generator
-  }
+  ): Promise<GeneratorCheckpointEvent> =>
+    (await recordGenerator(join(dir, name), settings, { task: task(over), stopAt })).at(-1)!;
 
   it('ends in the same bytes when stopped and resumed', async () => {
     const whole = await train('whole', {});

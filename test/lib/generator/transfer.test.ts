@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { GeneratorCheckpointEvent, LocalShard, TrainGeneratorTask } from '../../../contract/engine.ts';
+import type { LocalShard, TrainGeneratorTask } from '../../../contract/engine.ts';
 import { defaults } from '../../../contract/presets.ts';
 import type { GeneratorConfig } from '../../../contract/study.ts';
 import { loadEngine } from '../../../lib/engine/backend.ts';
@@ -12,9 +12,8 @@ import { frozenVariables, styleCount } from '../../../lib/generator/architecture
 import { createTrainingState, disposeTrainingState, type TrainingState } from '../../../lib/generator/state.ts';
 import { createTrainingSteps } from '../../../lib/generator/steps.ts';
 import { takeStartWeights } from '../../../lib/generator/start-weights.ts';
-import { trainGenerator } from '../../../lib/generator/train.ts';
 import { createRng, randomInt } from '../../../lib/random.ts';
-import { bytesOf, recordInto, shardOf } from '../../support/training-runner.ts';
+import { bytesOf, recordGenerator, shardOf } from '../../support/training-runner.ts';
 import { smallConfig, smallImages, smallShape } from './small.ts';
 
 /** Transfer (stylegan2.md 5.3) and FreezeD (Mo, Cho and Shin 2020). */
@@ -34,18 +33,11 @@ const task = (over: Partial<TrainGeneratorTask> = {}): TrainGeneratorTask => ({
   ...over,
 });
 
-/** Trains and returns the checkpoints, the last one last. */
-async function train(
+const train = (
   name: string,
   over: Partial<TrainGeneratorTask>,
   stopAt = Infinity,
-): Promise<readonly GeneratorCheckpointEvent[]> {
-  const { context, checkpoints } = await recordInto(join(dir, name), settings, {
-    stopWhen: ({ phase, done }) => phase === 'train' && done >= stopAt,
-  });
-  await trainGenerator(task(over), context);
-  return checkpoints as GeneratorCheckpointEvent[]; // of a generator
-}
+): ReturnType<typeof recordGenerator> => recordGenerator(join(dir, name), settings, { task: task(over), stopAt });
 
 type Tensors = ReadonlyMap<string, StoredTensor>;
 const tensorsOf = async (file: string): Promise<Tensors> => (await readTensorFile(file)).tensors;
