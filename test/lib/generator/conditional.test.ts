@@ -12,6 +12,7 @@ import { styleCount } from '../../../lib/generator/architecture.ts';
 import { createRealBatches, drawnLabels, oneHot } from '../../../lib/generator/data.ts';
 import { dLogistic, dR1, drawLatents, gLogisticNonSaturating, trainingStyles } from '../../../lib/generator/loss.ts';
 import { synthesis } from '../../../lib/generator/network.ts';
+import { createProjection } from '../../../lib/generator/projection.ts';
 import { loadSampler, type Sampler } from '../../../lib/generator/sampler.ts';
 import { createTrainingState, disposeTrainingState, normals } from '../../../lib/generator/state.ts';
 import { createTrainingSteps } from '../../../lib/generator/steps.ts';
@@ -168,6 +169,23 @@ describe('a training of both classes', () => {
     const negative = await styles('negative');
     expect(await styles('negative')).toEqual(negative);
     expect(await styles('positive')).not.toEqual(negative);
+  });
+
+  it('starts a projection from the mean style of the class that is asked for', async () => {
+    const { snapshot } = await train('projected', {});
+    const model = { config: conditional, image, weightsFile: snapshot!.weightsFile };
+    const start = async (label: ClassSide): Promise<number[]> => {
+      const projection = await createProjection({
+        ...{ model: { ...model, label }, settings, target: new Float32Array(64), steps: 1, seed: 1 },
+        latents: normals(32, createRng(1, 'z')),
+      });
+      const w = [...projection.variables.get('w')!.dataSync()];
+      projection.dispose();
+      return w;
+    };
+    const negative = await start('negative');
+    expect(await start('negative')).toEqual(negative);
+    expect(await start('positive')).not.toEqual(negative);
   });
 });
 
