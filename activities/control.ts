@@ -37,7 +37,7 @@ export interface ControlDeps {
 }
 
 /** Raised when a change of the code changes what a step computes: finished steps of older code are then not reused. */
-const resultVersion = 4;
+const resultVersion = 5;
 
 interface FinishedStep {
   readonly identity: string;
