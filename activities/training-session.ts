@@ -69,18 +69,16 @@ export async function openTraining<S extends GeneratorState | ClassifierState>(
     claim = await advanceHead(claim, next);
     state = next;
   };
-  /** The pointer names these files no more; one that is left behind by a kill costs space only. */
-  const discard = async (dropped: readonly BlobRef[]): Promise<void> => {
+  /** The pointer first, then the files that it names no more; one that is left behind by a kill costs space only. */
+  const moveWithout = async (dropped: readonly BlobRef[], next: S): Promise<void> => {
+    await move(next);
     for (const { sha256 } of dropped) await store.delete(fileKey(sha256)).catch(() => undefined);
   };
   return {
     name,
     state: () => state,
     move,
-    rollBack: async (earlier, dropped) => {
-      await move(earlier);
-      await discard(dropped);
-    },
+    rollBack: (earlier, dropped) => moveWithout(dropped, earlier),
     fetchCheckpoint: async (workDir) => {
       if (state.checkpoint === null) return null;
       const file = join(workDir, 'resume.safetensors');
@@ -96,8 +94,7 @@ export async function openTraining<S extends GeneratorState | ClassifierState>(
         [...state.kept, { at, file: checkpoint, snapshot, events: events.length }],
         best,
       );
-      await move(await next({ checkpoint, kept, complete, events }));
-      await discard(dropped);
+      await moveWithout(dropped, await next({ checkpoint, kept, complete, events }));
     },
     goBack: async ({ at, file }, next) => {
       const index = state.kept.findIndex((other) => other.at === at);
@@ -105,8 +102,8 @@ export async function openTraining<S extends GeneratorState | ClassifierState>(
       const checkpoint = kept.at(-1)?.file ?? null;
       if (checkpoint !== null) await downloadObject(store, { key: fileKey(checkpoint.sha256), ref: checkpoint, file });
       const later = state.kept.slice(index + 1).map((other) => other.file);
-      await move(next({ checkpoint, kept, complete: true }));
-      await discard(later.filter(({ sha256 }) => kept.every((other) => other.file.sha256 !== sha256)));
+      const dropped = later.filter(({ sha256 }) => kept.every((other) => other.file.sha256 !== sha256));
+      await moveWithout(dropped, next({ checkpoint, kept, complete: true }));
     },
   };
 }

@@ -93,10 +93,13 @@ let code: string | null = null;
 
 /** Of everything that decides what a step computes: our sources, and the exact versions of packages. */
 function codeHash(): string {
-  const root = new URL('../../', import.meta.url);
-  const packages = createHash('sha256').update(readFileSync(new URL('package.json', root)));
-  code ??= addSources(packages, new URL('lib/', root)).digest('hex');
+  code ??= hashCode(new URL('../../', import.meta.url));
   return code;
+}
+
+function hashCode(root: URL): string {
+  const packages = createHash('sha256').update(readFileSync(new URL('package.json', root)));
+  return addSources(packages, new URL('lib/', root)).digest('hex');
 }
 
 function addSources(hash: Hash, dir: URL): Hash {
