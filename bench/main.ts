@@ -4,6 +4,7 @@ import { benchClassifierSeeds } from './classifier-seeds.ts';
 import { benchClassifierStep } from './classifier-step.ts';
 import { benchFeatureCache } from './feature-cache.ts';
 import { benchGenerate } from './generate.ts';
+import { armNames, benchGeneratorArms, type ArmName } from './generator-arms.ts';
 import { benchGeneratorPhase } from './generator-phase.ts';
 import { benchGeneratorStep } from './generator-step.ts';
 import { phases } from './measured-steps.ts';
@@ -26,6 +27,13 @@ const repeatsOfBlocks = (text: string): number[] => {
   if (counts.length !== 3) throw new InvalidArgumentError('expected three whole numbers, e.g. 10,20,9');
   return counts;
 };
+
+const listOfArms = (text: string): ArmName[] =>
+  text.split(',').map((name) => {
+    const arm = armNames.find((known) => known === name);
+    if (arm === undefined) throw new InvalidArgumentError(`expected some of ${armNames.join(', ')}`);
+    return arm;
+  });
 
 /** What every benchmark takes. */
 const measurement = (name: string): Command =>
@@ -116,6 +124,22 @@ onImages('classifier-seeds')
   .option('--phantoms <n>', 'simulated images per class for the pretraining', whole, 400)
   .description('validation AUC of the sound recipe over seeds: from random weights, pretrained, with a frozen trunk')
   .action(benchClassifierSeeds);
+
+benchmark('generator-arms', 64)
+  .requiredOption('--images <dir>', 'with a folder of images per class')
+  .requiredOption('--out <dir>', 'for arms.json, grids of fakes, and the fakes most like a training image beside it')
+  .option('--negative <folder>', 'class', 'benign')
+  .option('--positive <folder>', 'class', 'malignant')
+  .addOption(new Option('--side <side>', 'class that is trained').choices(['negative', 'positive']).default('positive'))
+  .option('--arms <names>', `some of ${armNames.join(', ')}`, listOfArms, ['none', 'ada', 'diffaugment'])
+  .option('--batch <n>', 'images per minibatch', whole, 16)
+  .option('--kimg <n>', 'thousands of images shown in each training', whole, 20)
+  .option('--snapshots <n>', 'after the untrained one', whole, 5)
+  .option('--seeds <n>', 'trainings of each arm', whole, 1)
+  .option('--fakes <n>', 'per measurement', whole, 500)
+  .option('--ada-kimg <n>', 'thousands of images in which p can go from 0 to 1', whole, 20)
+  .description('one generator trained under several recipes or precisions for equally many images')
+  .action(benchGeneratorArms);
 
 try {
   await program.parseAsync();
