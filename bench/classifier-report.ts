@@ -1,11 +1,13 @@
 import { availableParallelism } from 'node:os';
+import { executionOf } from '../lib/engine/compile.ts';
+import { tf } from '../lib/engine/tf.ts';
 import { kerasLoad, type ClassifierOptions } from './classifier-config.ts';
 import { figuresOf, type Figures } from './figures.ts';
 import { startPeer, type ReferencePeer } from './reference-peer.ts';
 import { checkShare, describeMachine, maxOthersShare, percent, watchOthers } from './quiet-machine.ts';
 
 /** One framework: its times, what that makes of images, its memory. */
-export interface ClassifierSide {
+interface ClassifierSide {
   readonly name: string;
   readonly ms: Figures;
   /** The first run, which records or compiles. */
@@ -14,7 +16,7 @@ export interface ClassifierSide {
   readonly peakRssBytes: number;
 }
 
-export interface ClassifierReport {
+interface ClassifierReport {
   readonly machine: string;
   readonly options: ClassifierOptions;
   /** What really ran. */
@@ -31,6 +33,36 @@ export interface ClassifierReport {
   readonly ratio: number | null;
 }
 
+/** What is measured on our side. */
+export interface Measured {
+  readonly command: 'step' | 'predict';
+  /** One run; returns the figure by which both sides are known to compute the same. */
+  readonly run: () => number;
+  /** Name of that figure. */
+  readonly what: string;
+}
+
+/** Times `run`, in turn with Keras when asked, and prints the report. */
+export async function reportAgainstKeras({ command, run, what }: Measured, options: ClassifierOptions): Promise<void> {
+  const keras = await startKeras(command, options);
+  try {
+    const start = performance.now();
+    const ours = run(); // records
+    const us = ourselves(() => void run(), performance.now() - start);
+    const checks = keras.answers.map((answer) => ({ what: `${what} of both`, ours, keras: answer }));
+    for (const check of checks) requireSame(what, check, options);
+    const { precision, execution } = options;
+    const report: ClassifierReport = {
+      ...(await measureInTurn([us, ...keras.contenders], options)),
+      ...{ check: checks[0] ?? null, execution: executionOf({ precision, execution }) },
+      tensorsAlive: tf.memory().numTensors,
+    };
+    process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : classifierText(report));
+  } finally {
+    keras.close();
+  }
+}
+
 /** bf16 rounds each product to 3 digits; fp32 sums in another order. */
 const tolerance = { fp32: 1e-3, bf16: 0.1 } as const;
 
@@ -39,12 +71,12 @@ export function requireSame(what: string, values: { ours: number; keras: number 
   const { ours, keras } = values;
   if (Math.abs(ours / keras - 1) <= tolerance[options.precision]) return;
   throw new Error(
-    `${what} is ${ours} here and ${keras} in Keras from the same weights and images: not the same mathematics, no figure`,
+    `the ${what} is ${ours} here and ${keras} in Keras from the same weights and images: not the same mathematics, no figure`,
   );
 }
 
 /** Something measured: ours, or a Keras in a process of its own. */
-export interface Contender {
+interface Contender {
   readonly name: string;
   /** One run. @returns its milliseconds */
   readonly run: () => Promise<number>;
@@ -61,7 +93,7 @@ const kerasForms = [
 ] as const;
 
 /** The measured processes of Keras, loaded, and what they say of the first image or batch; none unless asked for. */
-export async function startKeras(
+async function startKeras(
   command: 'step' | 'predict',
   options: ClassifierOptions,
 ): Promise<{ contenders: Contender[]; answers: number[]; close: () => void }> {

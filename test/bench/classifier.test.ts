@@ -14,10 +14,10 @@ describe('a benchmark of the classifier', () => {
     expect(freeze).toBe('nakata');
   });
   it('refuses figures of another mathematics', () => {
-    expect(() => requireSame('the loss', { ours: 1.0005, keras: 1 }, options)).not.toThrow();
-    expect(() => requireSame('the loss', { ours: 1.01, keras: 1 }, options)).toThrow('not the same mathematics');
-    expect(() => requireSame('the loss', { ours: Number.NaN, keras: 1 }, options)).toThrow('not the same mathematics');
-    expect(() => requireSame('the loss', { ours: 1.05, keras: 1 }, { ...options, precision: 'bf16' })).not.toThrow();
+    expect(() => requireSame('loss', { ours: 1.0005, keras: 1 }, options)).not.toThrow();
+    expect(() => requireSame('loss', { ours: 1.01, keras: 1 }, options)).toThrow('not the same mathematics');
+    expect(() => requireSame('loss', { ours: Number.NaN, keras: 1 }, options)).toThrow('not the same mathematics');
+    expect(() => requireSame('loss', { ours: 1.05, keras: 1 }, { ...options, precision: 'bf16' })).not.toThrow();
   });
   it('measures as often as asked after one burn-in, and gives images per second of the median', async () => {
     let runs = 0;
