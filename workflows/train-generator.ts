@@ -194,7 +194,9 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
         // A value that a training cannot bear has lost the sweep; nobody need decide that.
         if (gamma !== undefined) throw ApplicationFailure.nonRetryable(segment.trouble, 'DivergedError');
         awaiting = segment.trouble;
-        await awaitDecision(steps, segment.trouble, () => awaiting === null || stopped() !== undefined);
+        const where = study.generator.conditional === true ? ' (both classes are trained there)' : '';
+        const wanted = `resumeTraining or stopTraining of ${workflowInfo().workflowId}${where}: ${segment.trouble}`;
+        await awaitDecision(steps, wanted, () => awaiting === null || stopped() !== undefined);
         awaiting = null;
       }
     }
@@ -219,9 +221,8 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
 }
 
 /** Shows what a person must decide, here, in the study and in the search attributes, until it is decided. */
-async function awaitDecision(steps: StepControl, trouble: string, decided: () => boolean): Promise<void> {
+async function awaitDecision(steps: StepControl, awaiting: string, decided: () => boolean): Promise<void> {
   upsertSearchAttributes([awaitingOf(true)]);
-  const awaiting = `resumeTraining or stopTraining of ${workflowInfo().workflowId}: ${trouble}`;
   await steps.report({ state: 'paused', awaiting });
   await condition(decided);
   upsertSearchAttributes([awaitingOf(false)]);

@@ -242,7 +242,6 @@ async function startOf({ state, hash }: Training, task: TrainGeneratorTask): Pro
 }
 
 /**
-/**
  * Trains the generator of one class, or of both with their labels, up to `task.untilNimg` images, until the context's signal
  * is aborted, or until the training diverges or collapses (`trouble`). Everything drawn is a function of seed, class, number
  * of roll-backs and image count, so that a resumed training equals an uninterrupted one bit for bit.

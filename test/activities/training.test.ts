@@ -13,7 +13,7 @@ import type {
 } from '../../contract/activities.ts';
 import type { EngineEvent, EngineRunner, TrainClassifierTask, TrainGeneratorTask } from '../../contract/engine.ts';
 import { trainingFileKey, trainingHeadKey } from '../../contract/keys.ts';
-import type { DatasetManifest, RefTo } from '../../contract/manifests.ts';
+import type { ClassSide, DatasetManifest, RefTo } from '../../contract/manifests.ts';
 import type { ClassifierTraining } from '../../contract/names.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
 import { classifierStateSchema, generatorStateSchema, newClassifierState } from '../../contract/training-state.ts';
@@ -30,12 +30,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const study = resolveStudyFile({
+const file = {
   studyId: 's1',
   preset: 'demo',
   dataset: { name: 'busi' },
   classes: { negative: 'benign', positive: 'malignant' },
-});
+};
+const study = resolveStudyFile(file);
+const conditional = resolveStudyFile({ ...file, generator: { conditional: true } });
 
 /** A real small engine: it trains nothing, says `said` at once, and then is silent for `silentMs`. */
 const engineThat = (silentMs: number): EngineRunner => ({
@@ -238,8 +240,9 @@ describe('a classifier training that diverges', () => {
 });
 
 describe('a training segment', () => {
+  type Call = Partial<TrainGeneratorSegmentInput>;
   /** Runs the activity on one store as often as asked; each call may say how often a person let it go on. */
-  const runTroubled = async (times: number, calls: readonly { resumes?: number; untilNimg?: number }[]) => {
+  const runTroubled = async (times: number, calls: readonly Call[], training = 'generator/benign') => {
     const store = createMemoryStore();
     const cache = createBlobCache({ dir: join(dir, 'blobs'), maxBytes: 1e6 });
     const { engine, runs } = troubledEngine(times);
@@ -253,7 +256,7 @@ describe('a training segment', () => {
           { ...input, untilNimg: 128, ...call },
         ),
       );
-    const head = await readHead(store, trainingHeadKey('s1', 'generator/benign'));
+    const head = await readHead(store, trainingHeadKey('s1', training));
     return { results, runs, state: generatorStateSchema.parse(head?.state) };
   };
 
@@ -283,6 +286,20 @@ describe('a training segment', () => {
     expect(runs).toHaveLength(4);
     expect(state.rollBacks).toHaveLength(3);
     expect(state).not.toHaveProperty('trouble');
+  });
+
+  it('of both classes waits after two roll-backs as one of a class does, for whichever class it is asked', async () => {
+    const of = (side: ClassSide, call: Call = {}): Call => ({ study: conditional, side, ...call });
+    const calls = [of('negative'), of('positive'), of('negative', { resumes: 1 }), of('positive', { resumes: 1 })];
+    const { results, runs, state } = await runTroubled(3, calls, 'generator/both');
+    expect(results.map(({ nimg, trouble }) => [nimg, trouble])).toEqual([
+      [0, 'TrainD diverged'],
+      [0, 'TrainD diverged'],
+      [128, undefined],
+      [128, undefined],
+    ]);
+    expect(runs.map(({ side, rollBacks }) => [side, rollBacks])).toEqual([0, 1, 2, 3].map((count) => ['both', count]));
+    expect(state.rollBacks?.map(({ toNimg }) => toNimg)).toEqual([64, 0, 0]);
   });
 
   it('that a person stopped at its last good checkpoint ends there', async () => {

@@ -9,7 +9,7 @@ import type {
   ResolvedStudy,
 } from '../../contract/activities.ts';
 import { canonicalJson } from '../../contract/canonical-json.ts';
-import type { Fingerprint, Snapshot, SnapshotMetric } from '../../contract/manifests.ts';
+import type { ClassSide, Fingerprint, Snapshot, SnapshotMetric } from '../../contract/manifests.ts';
 import { trainingName } from '../../contract/names.ts';
 import type { ManifestRef } from '../../contract/refs.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
@@ -34,6 +34,8 @@ export interface FakeWorld {
   readonly finished: Map<string, ManifestRef>;
   /** Set to make a training segment wait until it is cancelled or released. */
   holdTraining: Promise<void> | null;
+  /** The only class whose segments `holdTraining` holds; null for both. */
+  heldSide: ClassSide | null;
   /** Set to keep a cpu worker from answering, as if there were none. */
   holdDescribe: Promise<void> | null;
   idleQueues: string[];
@@ -247,7 +249,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
         const [trouble, notes] = ['TrainD diverged', ['went back twice']];
         return { nimg: before, snapshots, interrupted: false, notes, trouble };
       }
-      if (world.holdTraining) {
+      if (world.holdTraining && (world.heldSide ?? side) === side) {
         const wasInterrupted = await Promise.race([
           world.holdTraining.then(() => false),
           interrupted().then(() => true),
@@ -311,6 +313,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     decisions,
     finished,
     holdTraining: null,
+    heldSide: null,
     holdDescribe: null,
     idleQueues: [],
     divergesBefore: null,

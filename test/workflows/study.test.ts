@@ -164,11 +164,11 @@ describe('study workflow', () => {
       const { typedSearchAttributes } = await world.client.workflow.getHandle(workflowId).describe();
       return typedSearchAttributes.get({ name: 'AwaitingApproval', type: 'BOOL' });
     };
-    const startDiverging = async () => {
+    const startDiverging = async (over: object = {}) => {
       world.fakes.divergesBefore = 128;
-      const handle = await start();
+      const handle = await start(over);
       const id = `${handle.workflowId}/generator/benign`;
-      const asked = expect.stringContaining(`resumeTraining or stopTraining of ${id}: TrainD diverged`) as string;
+      const asked = expect.stringMatching(`resumeTraining or stopTraining of ${id}(?: .*)?: TrainD diverged`) as string;
       await expect.poll(() => progressOf(handle), { timeout: 30_000 }).toMatchObject({ awaiting: asked });
       return { handle, id, child: world.client.workflow.getHandle(id) };
     };
@@ -194,6 +194,31 @@ describe('study workflow', () => {
       expect(world.fakes.calls.filter((name) => name === 'measureSnapshot')).toHaveLength(2 * (1 + 5));
       expect((await progressOf(handle)).awaiting).toBeNull();
       expect(await awaitsApproval(handle.workflowId)).toBe(false);
+    });
+
+    it('of both classes waits where it runs, in the step of the negative class; the other step says which', async () => {
+      let release = (): void => undefined;
+      world.fakes.holdTraining = new Promise((resolve) => (release = resolve));
+      world.fakes.heldSide = 'positive';
+      const { handle, child } = await startDiverging({ generator: { ...file.generator, conditional: true } });
+      expect((await progressOf(handle)).awaiting).toContain('(both classes are trained there)');
+      const other = world.client.workflow.getHandle(`${handle.workflowId}/generator/malignant`);
+      const resume = { args: [{ reason: 'once more' }] as [object] };
+      await expect(other.executeUpdate('resumeTraining', resume)).rejects.toThrow(/not found/);
+      expect(await child.executeUpdate('resumeTraining', resume)).toEqual({ resumesAtNimg: 64 });
+      const steps = async (): Promise<string[]> => (await progressOf(handle)).steps.map(({ step }) => step);
+      await expect.poll(steps, { timeout: 30_000 }).toContain('generator/malignant');
+      const refusal: unknown = await other.executeUpdate('resumeTraining', resume).catch((error: unknown) => error);
+      expect(String((refusal as { cause?: Error }).cause?.message)).toBe(
+        'both classes are trained by generator/benign, which has ended',
+      );
+      release();
+      await handle.result();
+      expect((await progressOf(handle)).awaiting).toBeNull();
+      // One decision; the second class's step knows of it and registers its generator under it, too.
+      expect(world.fakes.decisions).toMatchObject([{ type: 'resumeTraining', side: 'negative', number: 1 }]);
+      const trained = [...world.fakes.finished.keys()].filter((key) => key.startsWith('["generator/'));
+      expect(trained.map((key) => key.includes('"resumes":1'))).toEqual([true, true]);
     });
 
     it('ends at its last good checkpoint when a person stops it', async () => {

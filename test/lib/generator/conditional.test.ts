@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +10,7 @@ import { loadEngine } from '../../../lib/engine/backend.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { styleCount } from '../../../lib/generator/architecture.ts';
 import { createRealBatches, drawnLabels, oneHot } from '../../../lib/generator/data.ts';
+import { meanSimilarity } from '../../../lib/generator/diversity.ts';
 import { dLogistic, dR1, drawLatents, gLogisticNonSaturating, trainingStyles } from '../../../lib/generator/loss.ts';
 import { synthesis } from '../../../lib/generator/network.ts';
 import { createProjection } from '../../../lib/generator/projection.ts';
@@ -17,9 +18,11 @@ import { loadSampler, type Sampler } from '../../../lib/generator/sampler.ts';
 import { createTrainingState, disposeTrainingState, normals } from '../../../lib/generator/state.ts';
 import { createTrainingSteps } from '../../../lib/generator/steps.ts';
 import { loadStyleSampler } from '../../../lib/generator/style-sampler.ts';
+import { trainGenerator } from '../../../lib/generator/train.ts';
+import { decodePng } from '../../../lib/image/png.ts';
 import type { RawImage } from '../../../lib/image/raw-image.ts';
 import { createRng } from '../../../lib/random.ts';
-import { bytesOf, recordGenerator, shardOf } from '../../support/training-runner.ts';
+import { bytesOf, recordGenerator, recordInto, shardOf } from '../../support/training-runner.ts';
 import { smallConfig, smallImages, smallShape } from './small.ts';
 
 /** One network for both classes (stylegan2.md 2.2, 2.7): its data, its phases, its training, its images. */
@@ -135,6 +138,45 @@ describe('a training of both classes', () => {
     await expect(train('one', { shards: [shards.negative] })).rejects.toThrow(
       /of each, got none of the positive class/,
     );
+  });
+
+  it('that diverges or collapses ends with what is wrong, and commits nothing of it', async () => {
+    const end = async (name: string, over: Partial<TrainGeneratorTask>) => {
+      const { context, checkpoints } = await recordInto(join(dir, name), settings);
+      const { trouble } = await trainGenerator(task({ untilNimg: 192, ...over }), context);
+      return { trouble, committed: checkpoints.map((event) => 'nimg' in event && event.nimg) };
+    };
+    // R1 weighted beyond what float32 holds.
+    const diverging = await end('diverges', { config: { ...conditional, r1Gamma: 3e38, dRegInterval: 1 } });
+    expect(diverging).toMatchObject({ trouble: { nimg: 128 }, committed: [0, 64] });
+    expect(diverging.trouble?.reason).toContain('RegD diverged');
+    // Fakes as diverse as these never were: even the untrained ones are a collapse beside it.
+    const collapsing = await end('collapses', { mostDiverse: 100 });
+    expect(collapsing).toMatchObject({ trouble: { nimg: 64 }, committed: [] });
+    expect(collapsing.trouble?.reason).toContain('MS-SSIM');
+  });
+
+  it('measures how alike the fakes of a class are, not those of both: one class may collapse alone', async () => {
+    const { snapshot } = await train('alike', {});
+    const { width, data } = await decodePng(await readFile(snapshot!.gridFile));
+    // Cells of 8 px, a class in each half of them.
+    const cells = Array.from({ length: 8 }, (_, cell) => {
+      const [left, top] = [8 * (cell % 4), 8 * Math.floor(cell / 4)];
+      const rows = Array.from({ length: 8 }, (_row, y) => [...data.subarray((top + y) * width + left).subarray(0, 8)]);
+      return { width: 8, height: 8, channels: 1 as const, data: Uint8Array.from(rows.flat()) };
+    });
+    const perClass = [cells.slice(0, 4), cells.slice(4)].map((images) => meanSimilarity(images)!);
+    expect(snapshot!.msSsim).toBe(Math.max(...perClass));
+    expect(snapshot!.msSsim).not.toBeCloseTo(meanSimilarity(cells)!, 3);
+  });
+
+  it('goes on with other draws after a roll-back, the same ones each time', async () => {
+    const { checkpointFile } = await train('before', {});
+    const from = async (name: string, rollBacks: number): Promise<string> =>
+      bytesOf((await train(name, { checkpointFile, untilNimg: 128, rollBacks })).checkpointFile);
+    const first = await from('back-1', 1);
+    expect(await from('back-1-again', 1)).toBe(first);
+    expect(await from('back-0', 0)).not.toBe(first);
   });
 
   it('learns which class it is asked for: dark images for the one, bright ones for the other', async () => {
