@@ -1,3 +1,4 @@
+import type { GammaTrial, Snapshot } from './manifests.ts';
 import type { GeneratorConfig, Study } from './study.ts';
 
 /** Pure planning: what will be trained, in which pieces. Shared by workflows, activities and the engine. */
@@ -108,4 +109,19 @@ export function withGamma(
 ): GeneratorConfig {
   const totalKimg = length === 'sweep' ? (gammaSweepKimg ?? generator.totalKimg) : generator.totalKimg;
   return { ...generator, r1Gamma: gamma, totalKimg };
+}
+
+/** What a trial came to: its snapshot with the lowest metric, the untrained one left out, of equals the earlier. */
+export function trialOf(gamma: number, snapshots: readonly Snapshot[]): GammaTrial {
+  const measured = snapshots.flatMap(({ nimg, metric }) => (nimg === 0 || metric === null ? [] : [{ nimg, metric }]));
+  const least = Math.min(...measured.map(({ metric }) => metric.value));
+  const best = measured.find(({ metric }) => metric.value === least);
+  return { gamma, nimg: best?.nimg ?? null, metric: best?.metric ?? null, failure: null };
+}
+
+/** The R1 weight of the trial with the lowest metric, of equals the earlier; null when none was measured. */
+export function bestGamma(trials: readonly GammaTrial[]): number | null {
+  const measured = trials.flatMap(({ gamma, metric }) => (metric === null ? [] : [{ gamma, value: metric.value }]));
+  const least = Math.min(...measured.map(({ value }) => value));
+  return measured.find(({ value }) => value === least)?.gamma ?? null;
 }

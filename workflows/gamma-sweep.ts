@@ -8,8 +8,9 @@ import {
   startChild,
 } from '@temporalio/workflow';
 import type { ControlActivities } from '../contract/activities.ts';
-import type { GammaSweep, GammaTrial, GeneratorManifest, RefTo, Snapshot } from '../contract/manifests.ts';
+import type { GammaSweep, GammaTrial, GeneratorManifest, RefTo } from '../contract/manifests.ts';
 import { gammaVariant, workflowIdOf, workflowTypes } from '../contract/names.ts';
+import { bestGamma, trialOf } from '../contract/plan.ts';
 import type { TrainGeneratorInput } from '../contract/steps.ts';
 import { pauseStepSignal, resumeStepSignal, stepProgressSignal, type StepControl } from './step-control.ts';
 
@@ -34,7 +35,7 @@ export async function sweepGammas(
     await steps.report({ detail: `trying r1Gamma ${gamma}`, gammaSweep: { trials, chosen: null } });
     trials.push(await tryGamma(input, { gamma, steps, control }));
   }
-  const chosen = lowest(trials);
+  const chosen = bestGamma(trials);
   if (chosen === null)
     throw ApplicationFailure.nonRetryable(
       `every r1Gamma of generator.gammaSweep failed: ${trials.map(({ gamma, failure }) => `${gamma}: ${failure ?? 'not measured'}`).join('; ')}`,
@@ -51,10 +52,7 @@ async function tryGamma(
   const { gamma, steps, control } = options;
   try {
     const generator = await runTrial(input, gamma, steps);
-    const measured = (await control.listSnapshots({ generator })).filter(({ nimg, metric }) => nimg > 0 && metric);
-    const valueOf = ({ metric }: Snapshot): number => metric?.value ?? Infinity;
-    const [best] = measured.sort((a, b) => valueOf(a) - valueOf(b));
-    return { gamma, nimg: best?.nimg ?? null, metric: best?.metric ?? null, failure: null };
+    return trialOf(gamma, await control.listSnapshots({ generator }));
   } catch (error) {
     const failure = divergence(error);
     if (failure === null) throw error;
@@ -104,10 +102,4 @@ function divergence(error: unknown): string | null {
     cause = cause.cause instanceof Error ? cause.cause : undefined;
   }
   return null;
-}
-
-function lowest(trials: readonly GammaTrial[]): number | null {
-  const measured = trials.flatMap(({ gamma, metric }) => (metric === null ? [] : [{ gamma, value: metric.value }]));
-  const least = Math.min(...measured.map(({ value }) => value));
-  return measured.find(({ value }) => value === least)?.gamma ?? null;
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createControlActivities } from '../../activities/control.ts';
 import { createGpuActivities } from '../../activities/gpu.ts';
 import type {
   ClassifierSegmentResult,
@@ -13,11 +14,11 @@ import type {
 } from '../../contract/activities.ts';
 import type { EngineEvent, EngineRunner, TrainClassifierTask, TrainGeneratorTask } from '../../contract/engine.ts';
 import { trainingFileKey, trainingHeadKey } from '../../contract/keys.ts';
-import type { ClassSide, DatasetManifest, RefTo } from '../../contract/manifests.ts';
+import type { ClassSide, DatasetManifest, GeneratorManifest, RefTo } from '../../contract/manifests.ts';
 import type { ClassifierTraining } from '../../contract/names.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
 import { classifierStateSchema, generatorStateSchema, newClassifierState } from '../../contract/training-state.ts';
-import { hashBytes, putManifest } from '../../lib/storage/blobs.ts';
+import { getManifest, hashBytes, putManifest } from '../../lib/storage/blobs.ts';
 import { createBlobCache } from '../../lib/storage/local-blobs.ts';
 import { createMemoryStore } from '../../lib/storage/memory.ts';
 import type { ObjectStore } from '../../lib/storage/object-store.ts';
@@ -257,7 +258,7 @@ describe('a training segment', () => {
         ),
       );
     const head = await readHead(store, trainingHeadKey('s1', training));
-    return { results, runs, state: generatorStateSchema.parse(head?.state) };
+    return { results, runs, store, state: generatorStateSchema.parse(head?.state) };
   };
 
   it('in trouble rolls back and goes on with other draws, and tells what happened', async () => {
@@ -300,6 +301,26 @@ describe('a training segment', () => {
     ]);
     expect(runs.map(({ side, rollBacks }) => [side, rollBacks])).toEqual([0, 1, 2, 3].map((count) => ['both', count]));
     expect(state.rollBacks?.map(({ toNimg }) => toNimg)).toEqual([64, 0, 0]);
+  });
+
+  it('of a trial of a sweep has a head of its own, from which it is published', async () => {
+    const variant = 'gamma-8';
+    const { runs, state, store } = await runTroubled(0, [{ variant }, {}], `generator/benign/${variant}`);
+    expect(runs.map(({ checkpointFile }) => checkpointFile)).toEqual([null, null]);
+    expect(state).toMatchObject({ nimg: 128, snapshots: [{ nimg: 0 }, { nimg: 64 }, { nimg: 128 }] });
+    const none = { findIdleQueues: () => Promise.resolve([]), freeBytes: () => Promise.resolve(null) };
+    const control = createControlActivities({ store, timeouts: 'test', ...none });
+    const floor = { name: 'm', weights: '', value: 1, reals: 2, fakes: 2 };
+    const published = async (which: { variant?: string }): Promise<number[]> => {
+      const ref = await control.publishGenerator({
+        ...{ studyId: 's1', side: 'negative', className: 'benign', config: study.generator, floor },
+        ...{ metrics: [], stopped: null, ...which },
+      });
+      return (await getManifest<GeneratorManifest>(store, ref)).snapshots.map(({ nimg }) => nimg);
+    };
+    expect(await published({ variant })).toEqual([0, 64, 128]);
+    // This engine stops at 64 only in its first run.
+    expect(await published({})).toEqual([0, 128]);
   });
 
   it('that a person stopped at its last good checkpoint ends there', async () => {

@@ -1,11 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import type { GammaTrial, Snapshot } from '../../contract/manifests.ts';
 import {
+  bestGamma,
   estimateGeneratorParameters,
   planSeedShards,
   planSegments,
   snapshotNimgs,
   tickNimgOf,
   totalNimgOf,
+  trialOf,
+  withGamma,
 } from '../../contract/plan.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
 
@@ -62,5 +66,37 @@ describe('planning', () => {
   it('estimates the parameters of config-e at 256 px within a tenth of the exact 48.8 million', () => {
     expect(estimateGeneratorParameters(study())).toBeGreaterThan(0.9 * 48_763_412);
     expect(estimateGeneratorParameters(study())).toBeLessThan(1.1 * 48_763_412);
+  });
+});
+
+describe('a sweep of the R1 weight', () => {
+  const blob = { sha256: '', bytes: 0 };
+  const metricOf = (value: number): NonNullable<Snapshot['metric']> => ({
+    ...{ name: 'm', weights: '', value, reals: 2, fakes: 2 },
+  });
+  const snapshot = (nimg: number, value: number | null): Snapshot => ({
+    ...{ nimg, weights: blob, grid: blob, metric: value === null ? null : metricOf(value) },
+  });
+  const trial = (gamma: number, value: number | null): GammaTrial => ({
+    ...{ gamma, nimg: value === null ? null : 64, metric: value === null ? null : metricOf(value) },
+    failure: value === null ? 'diverged' : null,
+  });
+
+  it('takes of a trial the lowest metric of what was trained and measured, of equals the earlier', () => {
+    const snapshots = [snapshot(0, 1), snapshot(64, 9), snapshot(128, 5), snapshot(192, null), snapshot(256, 5)];
+    expect(trialOf(2, snapshots)).toEqual({ gamma: 2, nimg: 128, metric: metricOf(5), failure: null });
+    expect(trialOf(2, [snapshot(0, 1)])).toEqual({ gamma: 2, nimg: null, metric: null, failure: null });
+  });
+
+  it('chooses the lowest of the trials that were measured, of equals the earlier', () => {
+    expect(bestGamma([trial(8, null), trial(4, 7), trial(2, 5), trial(1, 5), trial(0.5, 6)])).toBe(2);
+    expect(bestGamma([trial(8, null)])).toBeNull();
+  });
+
+  it('trains a trial for the length of the sweep, the class for its own, both as a study without a sweep', () => {
+    const { generator } = study({ generator: { totalKimg: 200, gammaSweep: [1, 2], gammaSweepKimg: 10 } });
+    const plain = study({ generator: { totalKimg: 200, r1Gamma: 2 } }).generator;
+    expect(withGamma(generator, 2)).toEqual(plain);
+    expect(withGamma(generator, 2, 'sweep')).toEqual({ ...plain, totalKimg: 10 });
   });
 });

@@ -1,3 +1,4 @@
+import { ApplicationFailure } from '@temporalio/common';
 import { translateError } from '../../activities/translate-errors.ts';
 import type {
   ControlActivities,
@@ -58,6 +59,10 @@ export interface FakeWorld {
   readonly published: PublishGeneratorInput[];
   /** Trainings that diverge, as `negative/gamma-8`. */
   readonly diverging: Set<string>;
+  /** Trainings that fail, for a reason of their own. */
+  readonly failing: Set<string>;
+  /** What each segment of a generator was asked for, by its training; R1 weight and end. */
+  readonly segments: (readonly [training: string, r1Gamma: number | null, untilNimg: number])[];
 }
 
 export const fakeFingerprint: Fingerprint = {
@@ -241,6 +246,8 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     trainGeneratorSegment: async (input) => {
       const { side, untilNimg, resumes = 0 } = input;
       const training = trainingOf(input);
+      world.segments.push([training, input.study.generator.r1Gamma, untilNimg]);
+      if (world.failing.has(training)) throw ApplicationFailure.nonRetryable('not these weights', 'WeightsError');
       const before = progress.get(training) ?? 0;
       const first = side === 'negative' && resumes === 0 && untilNimg === world.divergesBefore;
       const diverges = first || world.diverging.has(training);
@@ -326,6 +333,8 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     projected: [],
     published: [],
     diverging: new Set(),
+    failing: new Set(),
+    segments: [],
   };
   return world;
 }

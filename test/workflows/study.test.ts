@@ -335,6 +335,11 @@ describe('study workflow', () => {
         ...trials.map((name) => `malignant ${name}`),
       ]);
       expect(world.fakes.published[1]?.config).toMatchObject({ r1Gamma: 0.5, totalKimg: 0.128 });
+      // Each trained with its own weight for the length of the sweep, then the class with the chosen one for its own.
+      expect(world.fakes.segments.filter(([training]) => training.startsWith('negative'))).toEqual([
+        ...generator.gammaSweep.flatMap((gamma) => [64, 128].map((end) => [`negative/gamma-${gamma}`, gamma, end])),
+        ...[64, 128, 192, 256].map((end) => ['negative', 2, end]),
+      ]);
       const benign = world.fakes.published[3];
       expect(benign?.config).toMatchObject({ r1Gamma: 2, totalKimg: 0.256 });
       expect(benign?.config).not.toHaveProperty('gammaSweep');
@@ -358,7 +363,8 @@ describe('study workflow', () => {
       ).toHaveLength(1);
     });
 
-    it('pauses and resumes a trial with the study', async () => {
+    it('pauses and resumes a trial with the study; what was decided of the class is no business of its trials', async () => {
+      world.fakes.decisions.push({ type: 'extendTraining', side: 'negative', totalKimg: 0.32 });
       let release = (): void => undefined;
       world.fakes.holdTraining = new Promise((resolve) => (release = resolve));
       const handle = await start({ generator });
@@ -376,6 +382,16 @@ describe('study workflow', () => {
       await handle.executeUpdate('resume');
       await handle.result();
       expect(world.fakes.published).toHaveLength(8);
+      const ends = (training: string): number[] =>
+        world.fakes.segments.flatMap(([name, , untilNimg]) => (name === training ? [untilNimg] : []));
+      expect([Math.max(...ends('negative/gamma-8')), Math.max(...ends('negative'))]).toEqual([128, 320]);
+    });
+
+    it('fails with a trial that fails for another reason than its value', async () => {
+      world.fakes.failing.add('negative/gamma-8');
+      const handle = await start({ generator });
+      await expect(handle.result()).rejects.toBeInstanceOf(WorkflowFailedError);
+      expect(world.fakes.segments).toHaveLength(1);
     });
 
     it('fails when every value diverges, naming them', async () => {
