@@ -84,10 +84,13 @@ function drawAugment(context: StepContext, of: 'reals' | 'fakes', inputs: PhaseI
   return augmentation.draw({ of, images: mainImages, seed: inputs.seed, p: inputs.augmentP });
 }
 
-/** wAvg after a pass of `images` styles: it moves on every evaluation of G in training. */
-function movingStyle(state: TrainingState, w: tf.Tensor2D): readonly [tf.Variable, tf.Tensor] {
+/**
+ * wAvg after a pass with styles w. It moves on every evaluation of G in training, equally far in a pass for the path length,
+ * which has half the images (stylegan2.md 3.4).
+ */
+function movingStyle({ state, mainImages }: StepContext, w: tf.Tensor2D): readonly [tf.Variable, tf.Tensor] {
   const { wAvg } = state;
-  const beta = 0.995 ** (w.shape[0] / referencePass);
+  const beta = 0.995 ** (mainImages / referencePass);
   return [wAvg, movedAverageW(wAvg as unknown as tf.Tensor1D, w, beta)]; // [L] by state.ts
 }
 
@@ -109,7 +112,7 @@ function createGeneratorPhases(context: StepContext, network: TrainedNetwork): {
       const augment = drawAugment(context, 'fakes', inputs);
       return () => {
         const { loss, w } = gLogisticNonSaturating({ g, d, shape }, draws, augment);
-        return { loss, metrics: { loss }, assign: [movingStyle(state, w)] };
+        return { loss, metrics: { loss }, assign: [movingStyle(context, w)] };
       };
     },
   });
@@ -133,7 +136,7 @@ function createGeneratorPhases(context: StepContext, network: TrainedNetwork): {
         return {
           loss: tf.mul(result.penalty, config.gRegInterval),
           metrics: { penalty: result.penalty, length: result.length },
-          assign: [[plMean, result.plMean], movingStyle(state, result.w)],
+          assign: [[plMean, result.plMean], movingStyle(context, result.w)],
         };
       };
     },
@@ -163,7 +166,7 @@ function createDiscriminatorPhases(context: StepContext, network: TrainedNetwork
       return () => {
         const classes = labels && realLabels && { realLabels, fakeLabels: labels };
         const { loss, ...scores } = dLogistic({ d, shape }, { reals: seen, fakes, ...classes });
-        return { loss, metrics: { loss, ...scores }, assign: [movingStyle(state, w)] };
+        return { loss, metrics: { loss, ...scores }, assign: [movingStyle(context, w)] };
       };
     },
   });

@@ -215,6 +215,10 @@ describe('moving averages', () => {
       return value(state.wAvg) / w;
     });
     for (const share of after) expect(share).toBeCloseTo(1 - 0.995 ** 2, 6);
+    for (const steps of open.splice(0)) steps.dispose();
+    state.wAvg.assign(tf.zeros([8]));
+    stepsOf({ microBatchSize: 4, learningRate: 1e-12 }).gPathLength(roundsOf(2, 2)); // two passes, as of eight images
+    expect(value(state.wAvg) / w).toBeCloseTo(1 - 0.995 ** 2, 6);
   });
   it('plMean forgets by 0.99 per four images of the minibatch, whatever the cut', () => {
     for (const [name, variable] of state.g) if (name.endsWith('toRgb/weight')) variable.assign(tf.mul(variable, 1e-6)); // path lengths near 0
