@@ -341,6 +341,8 @@ export interface EngineContext {
   readonly workDir: string;
   /** Aborted when the task should end at the next iteration, leaving a checkpoint. */
   readonly signal: AbortSignal;
+  /** Longest that a training goes on without a checkpoint. Default: half an hour */
+  readonly saveEveryMs?: number;
   /** May be awaited: a checkpoint event resolves when the caller took the files over. */
   readonly emit: (event: EngineEvent) => Promise<void>;
 }

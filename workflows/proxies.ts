@@ -32,3 +32,10 @@ export const cpuActivities = (profile: TimeoutProfileName, queue: string): CpuAc
 
 export const gpuActivities = (profile: TimeoutProfileName, queue: string): GpuActivities =>
   proxyActivities<GpuActivities>(optionsOf(queue, timeoutProfiles[profile].gpu));
+
+/** Segments of a training, which may take days on a slow machine. */
+export const trainingActivities = (
+  profile: TimeoutProfileName,
+  queue: string,
+): Pick<GpuActivities, 'trainGeneratorSegment' | 'trainClassifierSegment'> =>
+  proxyActivities<GpuActivities>(optionsOf(queue, timeoutProfiles[profile].training));

@@ -4,7 +4,7 @@ import { trainingName } from '../contract/names.ts';
 import { classifierInputSize } from '../contract/plan.ts';
 import type { TrainClassifierInput } from '../contract/steps.ts';
 import { describeGpu, runStep } from './finished-steps.ts';
-import { controlActivities, gpuActivities } from './proxies.ts';
+import { controlActivities, gpuActivities, trainingActivities } from './proxies.ts';
 import { controlStep } from './step-control.ts';
 import { stageOf } from './search-attributes.ts';
 
@@ -17,6 +17,7 @@ export async function trainClassifier(input: TrainClassifierInput): Promise<RefT
   upsertSearchAttributes(stageOf(study, step));
   const control = controlActivities(resolved.timeouts);
   const gpu = gpuActivities(resolved.timeouts, study.queues.trainClassifier);
+  const segments = trainingActivities(resolved.timeouts, study.queues.trainClassifier);
   const description = {
     resolved,
     control,
@@ -42,7 +43,7 @@ export async function trainClassifier(input: TrainClassifierInput): Promise<RefT
       await steps.whenRunning();
       const untilEpoch = Math.min(epochs, (Math.floor(epoch / segmentEpochs) + 1) * segmentEpochs);
       const segment = await steps.interruptible(() =>
-        gpu.trainClassifierSegment({ study, ...training, images, untilEpoch }),
+        segments.trainClassifierSegment({ study, ...training, images, untilEpoch }),
       );
       if (segment === null) continue;
       ({ epoch, finished } = segment);

@@ -21,7 +21,7 @@ import type { TrainGeneratorInput } from '../contract/steps.ts';
 import type { GeneratorConfig } from '../contract/study.ts';
 import { describeGpu, runStep } from './finished-steps.ts';
 import { sweepGammas } from './gamma-sweep.ts';
-import { controlActivities, gpuActivities } from './proxies.ts';
+import { controlActivities, gpuActivities, trainingActivities } from './proxies.ts';
 import { awaitingOf, classOf, stageOf, trainingOf } from './search-attributes.ts';
 import { controlStep, type StepControl } from './step-control.ts';
 
@@ -44,6 +44,7 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
   const steps = controlStep(step, 'kimg');
   const control = controlActivities(resolved.timeouts);
   const gpu = gpuActivities(resolved.timeouts, queueOf(input));
+  const segments = trainingActivities(resolved.timeouts, queueOf(input));
   const measuring = gpuActivities(resolved.timeouts, study.queues.measureSnapshot);
 
   const decisions: Decision[] = [...input.decisions];
@@ -153,7 +154,7 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
       await steps.report({ done: nimg / 1000, total: target() / 1000 });
       const untilNimg = segmentEnd;
       const segment = await steps.interruptible(() =>
-        gpu.trainGeneratorSegment({
+        segments.trainGeneratorSegment({
           study: { ...study, generator: trained() },
           side,
           ...variant,

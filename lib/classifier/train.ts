@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { EngineContext, EnginePhase, TrainClassifierOutput, TrainClassifierTask } from '../../contract/engine.ts';
 import type { EpochRecord, PretrainedWeights, ValidationScore } from '../../contract/manifests.ts';
 import { loadEngine } from '../engine/backend.ts';
+import { startSaveClock, type SaveClock } from '../engine/save-clock.ts';
 import { DivergedError } from '../errors.ts';
 import { encodeEventFile } from '../tensorboard/event-file.ts';
 import { cacheFeatures } from './feature-cache.ts';
@@ -61,18 +62,20 @@ async function trainOn(
   const training = createTraining(task, context.settings, sets);
   try {
     let progress = await begin(training, context);
+    const clock = startSaveClock(context.saveEveryMs);
     await report(context, 'trace', 0, 1);
     while (!isFinished(training, progress.state) && progress.state.epoch < task.untilEpoch) {
       const from = progress.state;
       if (!(await provideFeatures(training, context, from.epoch))) break;
-      const next = await runEpoch(training, context, progress);
+      const next = await runEpoch(training, progress, { context, clock });
       progress = next.progress;
       const advanced = progress.state.epoch > from.epoch || progress.state.position > from.position;
       const finite = !advanced || training.isFinite();
       if (next.complete && !finite) throw lostWeights(progress.state);
       // In mid-epoch there is nothing to be kept of them: the next attempt finds out at the same step.
       if (advanced && finite) await commit(training, context, progress, next.complete);
-      if (!next.complete || context.signal.aborted) break;
+      clock.restart();
+      if (context.signal.aborted) break;
     }
     return {
       epoch: progress.state.epoch,
@@ -139,11 +142,11 @@ function isFinished({ task }: Training, { epoch, schedule }: TrainingState): boo
   return epoch >= task.config.epochs || schedule.stopped;
 }
 
-/** The rest of one epoch and its validation; incomplete when aborted on the way. */
+/** The rest of one epoch and its validation; incomplete when aborted, or due to be saved, on the way. */
 async function runEpoch(
   training: Training,
-  context: EngineContext,
   progress: Progress,
+  { context, clock }: { readonly context: EngineContext; readonly clock: SaveClock },
 ): Promise<{ readonly progress: Progress; readonly complete: boolean }> {
   const { task, sets, stepsPerEpoch } = training;
   const { batchSize, epochs } = task.config;
@@ -154,8 +157,9 @@ async function runEpoch(
     progress: { ...progress, state: { ...progress.state, position, lossSum } },
     complete: false,
   });
+  const from = position;
   while (position < stepsPerEpoch) {
-    if (context.signal.aborted) return stopped();
+    if (context.signal.aborted || (position > from && clock.isDue())) return stopped();
     lossSum += training.trainBatch({ epoch, position, learningRate });
     position += 1;
     await report(context, 'train', (epoch * stepsPerEpoch + position) * batchSize, epochs * stepsPerEpoch * batchSize);

@@ -13,6 +13,7 @@ import { snapshotNimgs, tickNimgOf } from '../../contract/plan.ts';
 import { loadShardImages } from '../dataset/shard.ts';
 import { loadEngine } from '../engine/backend.ts';
 import { nativeBackend } from '../engine/native-backend.ts';
+import { startSaveClock } from '../engine/save-clock.ts';
 import { encodeGrid } from '../image/grid.ts';
 import type { RawImage } from '../image/raw-image.ts';
 import { encodeEventFile, type EventHistogram } from '../tensorboard/event-file.ts';
@@ -155,14 +156,18 @@ async function iterate(
   };
   if (task.checkpointFile === null) await commitWhole();
   let committed = nimg;
+  const clock = startSaveClock(context.saveEveryMs);
   while (nimg < untilNimg) {
     // TensorFlow calls block: this is where messages, and with them the abort signal, get through.
     await setImmediate();
-    if (context.signal.aborted) {
+    const { aborted } = context.signal;
+    if (nimg > committed && (aborted || clock.isDue())) {
       const position = { nimg, tick, adaptation, skips };
-      if (nimg > committed) await commit(training, position, { pending, complete: false, shown: null });
-      return { nimg, trouble: null };
+      await commit(training, position, { pending, complete: false, shown: null });
+      committed = nimg;
+      clock.restart();
     }
+    if (aborted) return { nimg, trouble: null };
     const { values, skipped } = runIteration(iteration, nimg, adaptation?.p ?? 0);
     nimg += config.batchSize;
     skips = countSkips(skips, skipped);
@@ -186,6 +191,7 @@ async function iterate(
       const collapse = await commitWhole();
       if (collapse !== null) return { nimg, trouble: { nimg, reason: collapse } };
       committed = nimg;
+      clock.restart();
     }
   }
   return { nimg, trouble: null };

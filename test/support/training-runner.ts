@@ -40,11 +40,13 @@ export async function recordInto(
     take = () => Promise.resolve(),
     exchange = () => Promise.resolve(),
     goBack = () => Promise.resolve(),
+    saveEveryMs,
   }: {
     readonly stopWhen?: (progress: EngineProgress) => boolean;
     readonly take?: (checkpoint: CheckpointEvent) => Promise<void>;
     readonly exchange?: (features: FeatureFileEvent) => Promise<void>;
     readonly goBack?: (recovery: ClassifierRecoveryEvent) => Promise<void>;
+    readonly saveEveryMs?: number;
   } = {},
 ): Promise<Recording> {
   await mkdir(workDir, { recursive: true });
@@ -67,7 +69,8 @@ export async function recordInto(
     checkpoints.push(event);
     await take(event);
   };
-  return { checkpoints, context: { settings, workDir, signal: stop.signal, emit } };
+  const saving = saveEveryMs === undefined ? {} : { saveEveryMs };
+  return { checkpoints, context: { settings, workDir, signal: stop.signal, ...saving, emit } };
 }
 
 /** Trains a generator in a directory of its own until its end, or until asked to stop at `stopAt` images; its checkpoints. */

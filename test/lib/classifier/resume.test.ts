@@ -1,10 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { resolveStudyFile } from '../../../contract/resolve-study.ts';
+import { trainClassifier } from '../../../lib/classifier/train.ts';
 import { loadEngine } from '../../../lib/engine/backend.ts';
 import {
+  fp32,
   givenWeights,
   phantomSets,
   taskOn,
@@ -12,6 +14,7 @@ import {
   trainInParts,
   type Sets,
 } from '../../support/classifier-training.ts';
+import { bytesOf, recordInto } from '../../support/training-runner.ts';
 
 let dir = '';
 let sets: Sets;
@@ -63,4 +66,26 @@ describe('a training of a preset', () => {
       expect(await trainInParts(of('cut'), parts)).toEqual(whole);
     },
   );
+
+  it('saves itself on the way when its time has come, and goes on from there after a kill', async () => {
+    const task = taskOn(sets, { config: configOf('sound', 3), pretrainedFile });
+    const whole = await trainInParts({ dir: join(dir, 'unsaved'), task }, [{ untilEpoch: 2 }]);
+    const onTheWay = join(dir, 'on-the-way.safetensors');
+    const run = async (name: string, checkpointFile: string | null): Promise<{ saves: boolean[]; last: string }> => {
+      const saves: boolean[] = [];
+      let last = '';
+      const take = async (event: { readonly complete: boolean; readonly checkpointFile: string }): Promise<void> => {
+        saves.push(event.complete);
+        last = await bytesOf(event.checkpointFile);
+        if (saves.length === 3) await copyFile(event.checkpointFile, onTheWay);
+      };
+      const { context } = await recordInto(join(dir, name), fp32, { saveEveryMs: 0, take });
+      await trainClassifier({ ...task, checkpointFile, untilEpoch: 2 }, context);
+      return { saves, last };
+    };
+    // Two steps of three images and an end, twice: the step after a save is always made.
+    const saved = await run('saved', null);
+    expect(saved).toEqual({ saves: [false, true, false, true], last: whole['checkpoint'] });
+    expect(await run('again', onTheWay)).toEqual({ saves: [true], last: whole['checkpoint'] });
+  });
 });

@@ -52,6 +52,8 @@ interface Outcome {
 interface Part {
   readonly untilNimg: number;
   readonly stopAt?: number;
+  /** Longest without a checkpoint; 0 makes one in every iteration. */
+  readonly saveEveryMs?: number;
 }
 
 /** Runs one training in parts, each in a fresh set of networks that starts from the checkpoint of the part before. */
@@ -60,21 +62,23 @@ async function train(
   settings: EngineSettings,
   parts: readonly Part[],
   change: Partial<GeneratorConfig> = {},
+  onCheckpoint: () => void = () => undefined,
 ): Promise<Outcome> {
   const snapshots: Outcome['snapshots'][number][] = [];
   const ticks: TickRecord[] = [];
   let checkpointFile: string | null = null;
-  for (const [i, { untilNimg, stopAt = Infinity }] of parts.entries()) {
+  for (const [i, { untilNimg, stopAt = Infinity, ...saving }] of parts.entries()) {
     const stopWhen = ({ phase, done }: EngineProgress): boolean => phase === 'train' && done >= stopAt;
     const take = async (event: EngineEvent): Promise<void> => {
       if (event.type !== 'generatorCheckpoint') return;
+      onCheckpoint();
       checkpointFile = event.checkpointFile;
       ticks.push(...event.ticks);
       if (event.snapshot === null) return;
       const { weightsFile, gridFile } = event.snapshot;
       snapshots.push({ nimg: event.nimg, weights: await bytesOf(weightsFile), grid: await bytesOf(gridFile) });
     };
-    const { context } = await recordInto(join(dir, `${name}-${i}`), settings, { stopWhen, take });
+    const { context } = await recordInto(join(dir, `${name}-${i}`), settings, { stopWhen, take, ...saving });
     await trainGenerator(task({ checkpointFile, untilNimg, config: { ...smallConfig, ...change } }), context);
   }
   return { last: await bytesOf(checkpointFile ?? ''), snapshots, ticks };
@@ -112,6 +116,15 @@ describe('trainGenerator', () => {
   });
 
   const settings = { precision: 'fp32', execution: 'function' } as const;
+
+  it('saves itself on the way when its time has come, and ends in the same bytes from there', async () => {
+    const whole = await train('unsaved', settings, [{ untilNimg: 64 }]);
+    let saves = 0;
+    const parts = [{ untilNimg: 64, stopAt: 40, saveEveryMs: 0 }, { untilNimg: 64 }];
+    expect(await train('saved', settings, parts, {}, () => (saves += 1))).toEqual(whole);
+    // The untrained one, one after each of five minibatches of 8, the end.
+    expect(saves).toBe(7);
+  });
 
   /** p moves every 3 minibatches, so that the parts below end within an interval; D at first gives every real the same sign. */
   const ada = { augment: 'ada', adaInterval: 3, adaKimg: 1, adaTarget: -0.9 } as const;
