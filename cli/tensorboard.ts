@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { reportKey, stepKey, trainingHeadKey } from '../contract/keys.ts';
 import type { GeneratorManifest } from '../contract/manifests.ts';
+import { generatorStep, generatorTraining } from '../contract/names.ts';
 import type { BlobRef } from '../contract/refs.ts';
 import { StoreUnavailableError } from '../lib/errors.ts';
 import { downloadBlob, getManifest, hashFile } from '../lib/storage/blobs.ts';
@@ -113,7 +114,7 @@ async function fetchEvents(
 
 /**
  * The metric of a finished generator's snapshots beside its floor. It is measured between segments, so no checkpoint holds it.
- * Returns the number of files.
+ * Snapshots of one network for both classes are measured by a step per class. Returns the number of files.
  */
 async function writeMetric(options: {
   readonly store: ObjectStore;
@@ -122,15 +123,32 @@ async function writeMetric(options: {
   readonly training: string;
 }): Promise<0 | 1> {
   const { store, studyId, dir, training } = options;
-  const finished = await readPointer<{ manifest: BlobRef & { kind: string } }>(store, stepKey(studyId, training));
-  if (finished?.value.manifest.kind !== 'generator') return 0;
-  const { sha256, bytes } = finished.value.manifest;
-  const { snapshots, floor } = await getManifest<GeneratorManifest>(store, { kind: 'generator', sha256, bytes });
-  const events = snapshots.flatMap(({ nimg, metric }) => {
-    if (metric === null) return [];
-    const tag = `Metrics/${metric.name}`;
-    return [{ step: nimg, scalars: { [tag]: metric.value, [`${tag}/floor`]: floor.value } }];
-  });
+  const events: Parameters<typeof encodeEventFile>[0][number][] = [];
+  for (const key of await stepsWith(store, { studyId, training })) {
+    const finished = await readPointer<{ manifest: BlobRef & { kind: string } }>(store, key);
+    if (finished?.value.manifest.kind !== 'generator') continue;
+    const { sha256, bytes } = finished.value.manifest;
+    const manifest = await getManifest<GeneratorManifest>(store, { kind: 'generator', sha256, bytes });
+    const { snapshots, floor, className, config } = manifest;
+    if (generatorTraining(className, config) !== training && key !== stepKey(studyId, training)) continue;
+    for (const { nimg, metric } of snapshots) {
+      if (metric === null) continue;
+      const tag = [`Metrics/${metric.name}`, ...(config.conditional === true ? [className] : [])].join('/');
+      events.push({ step: nimg, scalars: { [tag]: metric.value, [`${tag}/floor`]: floor.value } });
+    }
+  }
+  if (events.length === 0) return 0;
   await writeFile(join(dir, 'events.out.tfevents.metric.echoforge'), encodeEventFile(events));
   return 1;
+}
+
+/** Keys of the steps that may have measured the snapshots of this training. */
+async function stepsWith(
+  store: ObjectStore,
+  { studyId, training }: { readonly studyId: string; readonly training: string },
+): Promise<string[]> {
+  if (training !== generatorStep('both')) return [stepKey(studyId, training)];
+  const keys: string[] = [];
+  for await (const { key } of store.list(stepKey(studyId, 'generator/').replace(/\.json$/, ''))) keys.push(key);
+  return keys;
 }

@@ -3,14 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { followTensorboard } from '../../cli/tensorboard.ts';
-import { reportKey, trainingHeadKey } from '../../contract/keys.ts';
+import { reportKey, stepKey, trainingHeadKey } from '../../contract/keys.ts';
+import type { GeneratorManifest } from '../../contract/manifests.ts';
+import { defaults } from '../../contract/presets.ts';
 import { newGeneratorState } from '../../contract/training-state.ts';
 import { StoreUnavailableError } from '../../lib/errors.ts';
-import { putBlob } from '../../lib/storage/blobs.ts';
+import { putBlob, putManifest } from '../../lib/storage/blobs.ts';
 import { createMemoryStore } from '../../lib/storage/memory.ts';
 import type { ObjectStore } from '../../lib/storage/object-store.ts';
 import { advanceHead, claimHead, type HeadClaim } from '../../lib/storage/training-head.ts';
 import { encodeEventFile } from '../../lib/tensorboard/event-file.ts';
+import { readEvents } from '../support/read-events.ts';
 
 let root = '';
 let store: ObjectStore;
@@ -120,6 +123,33 @@ describe('echoforge tensorboard', () => {
     await writeFile(join(folder(), 'notes.txt'), 'mine');
     await once();
     expect(await contents()).toEqual({ [name(0)]: a, [name(2)]: b, 'notes.txt': new Uint8Array(Buffer.from('mine')) });
+  });
+
+  it('writes the metric of each class of a network for both beside its training', async () => {
+    const key = trainingHeadKey('s1', 'generator/both');
+    const initial = { ...newGeneratorState, events: [await putBlob(store, a)] };
+    await claimHead({ store, key, owner: '', nonce: 'b', configSha256: '1'.repeat(64), initial });
+    for (const [className, value] of [
+      ['benign', 30],
+      ['malignant', 50],
+    ] as const) {
+      const metric = (of: number) => ({ ...{ name: 'fd.irv2-real', weights: '', reals: 9, fakes: 9 }, value: of });
+      const manifest = await putManifest<GeneratorManifest>(store, {
+        ...{ kind: 'generator', side: className === 'benign' ? 'negative' : 'positive', className },
+        ...{ config: { ...defaults.generator, conditional: true }, floor: metric(value / 2) },
+        snapshots: [{ nimg: 1000, metric: metric(value) }],
+      } as unknown as GeneratorManifest); // what the command reads of it
+      await store.put(stepKey('s1', `generator/${className}`), Buffer.from(JSON.stringify({ manifest })));
+    }
+    await once();
+    const written = await readFile(join(out, 'generator', 'both', 'events.out.tfevents.metric.echoforge'));
+    const scalars = readEvents(written).map(([tag, step, value]) => [tag, [step, value]] as const);
+    expect(Object.fromEntries(scalars)).toEqual({
+      'Metrics/fd.irv2-real/benign': [1000, 30],
+      'Metrics/fd.irv2-real/benign/floor': [1000, 15],
+      'Metrics/fd.irv2-real/malignant': [1000, 50],
+      'Metrics/fd.irv2-real/malignant/floor': [1000, 25],
+    });
   });
 
   it('says when one look finds nothing', async () => {
