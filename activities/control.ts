@@ -34,6 +34,8 @@ export interface ControlDeps {
   readonly findIdleQueues: (queues: readonly string[]) => Promise<readonly string[]>;
   /** Free bytes where the store keeps its data, if that can be seen. */
   readonly freeBytes: () => Promise<number | null>;
+  /** Whether this host has a GPU, whose memory is its own. Default: false */
+  readonly hasGpu?: boolean;
 }
 
 /** Raised when a change of the code changes what a step computes: finished steps of older code are then not reused. */

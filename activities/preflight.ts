@@ -26,7 +26,12 @@ import { requireStart } from './start-weights.ts';
  */
 export async function planStudy(
   { study, source }: ResolvedStudy,
-  { store, findIdleQueues, freeBytes }: Pick<ControlDeps, 'store' | 'findIdleQueues' | 'freeBytes'>,
+  {
+    store,
+    findIdleQueues,
+    freeBytes,
+    hasGpu = false,
+  }: Pick<ControlDeps, 'store' | 'findIdleQueues' | 'freeBytes' | 'hasGpu'>,
 ): Promise<StudyPlan> {
   const images = countSources(study, await getManifest<DatasetImport>(store, source));
   await requireSuppliedWeights(store, study);
@@ -44,7 +49,7 @@ export async function planStudy(
   const shape = networkShapeOf(study.generator, study.image);
   const available = machineMemoryBytes();
   // A store whose disk can be seen is on the machine that trains.
-  if (free !== null) checkMemory(shape, study.generator, available);
+  if (free !== null && !hasGpu) checkMemory(shape, study.generator, available);
   const needed = trainingMemoryBytes(shape, study.generator);
   if (needed > 0.8 * available)
     warnings.push(

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { createControlActivities } from '../activities/control.ts';
@@ -32,6 +33,7 @@ await runWorkers(log, [
         timeouts: environment.ECHOFORGE_TIMEOUTS,
         findIdleQueues: (names) => findIdleQueues(client, names),
         freeBytes,
+        hasGpu: existsSync('/proc/driver/nvidia/version'),
       }),
     ),
     shutdownGraceTime: '10s',

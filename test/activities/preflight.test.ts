@@ -9,7 +9,7 @@ import { createMemoryStore } from '../../lib/storage/memory.ts';
 const blob = hashBytes(Buffer.from('image'));
 const file = { studyId: 's1', dataset: { name: 'busi' }, classes: { negative: 'benign', positive: 'malignant' } };
 
-async function plan(over: object, free: number | null = null): Promise<StudyPlan> {
+async function plan(over: object, free: number | null = null, hasGpu = false): Promise<StudyPlan> {
   const store = createMemoryStore();
   const paths = ['benign', 'malignant'].flatMap((name) => Array.from({ length: 40 }, (_, i) => `${name}/${i}.png`));
   const source = await putManifest<DatasetImport>(store, {
@@ -19,7 +19,7 @@ async function plan(over: object, free: number | null = null): Promise<StudyPlan
   const study = resolveStudyFile({ ...file, ...over });
   return await planStudy(
     { study, configSha256: '', source, decisions: [], timeouts: 'test' },
-    { store, findIdleQueues: () => Promise.resolve([]), freeBytes: () => Promise.resolve(free) },
+    { store, findIdleQueues: () => Promise.resolve([]), freeBytes: () => Promise.resolve(free), hasGpu },
   );
 }
 
@@ -35,5 +35,14 @@ describe('the plan of a study', () => {
     // 55,912,674 parameters of 4 bytes; weights, best epoch and two Adam moments, twice, and the published weights.
     expect(two.estimatedBytes - one.estimatedBytes).toBe(2 * 4 * 55_912_674 * 9);
     await expect(plan({ repeats: 2 }, one.estimatedBytes)).rejects.toThrow(/GB are free/);
+  });
+  it('refuses a training that this host has no memory for, unless a GPU brings its own', async () => {
+    const huge = {
+      image: { resolution: 1024 },
+      generator: { fmapBase: 1_048_576, batchSize: 32, microBatchSize: 32 },
+    };
+    await expect(plan(huge, 1e18)).rejects.toThrow(/memory/);
+    expect((await plan(huge, 1e18, true)).warnings.join()).toContain('a GPU has its own');
+    expect((await plan(huge)).warnings.join()).toContain('a GPU has its own'); // trained elsewhere
   });
 });
