@@ -1,6 +1,7 @@
-import { copyFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import type {
   ClassifierRecoveryEvent,
   EngineEvent,
@@ -15,6 +16,7 @@ import type { ClassifierConfig } from '../../contract/study.ts';
 import { createModel, initialValues } from '../../lib/classifier/model.ts';
 import { trainClassifier } from '../../lib/classifier/train.ts';
 import { copyWeights, writeWeights } from '../../lib/classifier/weights.ts';
+import { loadEngine } from '../../lib/engine/backend.ts';
 import { simulatePhantom } from '../../lib/phantom/simulate.ts';
 import { bytesOf, recordInto, shardOf } from './training-runner.ts';
 
@@ -38,8 +40,48 @@ export interface Part {
 
 export type Sets = Readonly<Record<'train' | 'validation', PerClass<readonly LocalShard[]>>>;
 
+/** What the trainings of one test file share; there once its `beforeAll` ran. */
+export interface TrainingRoom {
+  /** Of its own, removed afterwards. */
+  readonly dir: string;
+  readonly sets: Sets;
+  /** Weights for the tiny network. */
+  readonly given: GivenWeights;
+  /** A training of `sets`, `over` what is usual. */
+  readonly task: (over?: Partial<TrainClassifierTask>) => TrainClassifierTask;
+  /** {@link trainInParts} in a folder `name` of the room. */
+  readonly train: (
+    name: string,
+    parts: readonly Part[],
+    over?: Partial<TrainClassifierTask>,
+    exchange?: Exchange,
+  ) => ReturnType<typeof trainInParts>;
+}
+
+export type Exchange = (event: FeatureFileEvent) => Promise<void>;
+
+/** Loads the engine and makes phantoms, so many of each class, and weights to start trunks from. */
+export function trainingRoom(name: string, images: Readonly<Record<'train' | 'validation', number>>): TrainingRoom {
+  const none = { negative: [], positive: [] };
+  const made: { dir: string; sets: Sets; given: GivenWeights } = {
+    ...{ dir: '', sets: { train: none, validation: none } },
+    given: { file: '', values: new Map() },
+  };
+  beforeAll(async () => {
+    await loadEngine();
+    made.dir = await mkdtemp(join(tmpdir(), `echoforge-${name}-`));
+    made.sets = await phantomSets(made.dir, images);
+    made.given = await givenWeights(made.dir);
+  });
+  afterAll(() => rm(made.dir, { recursive: true, force: true }));
+  const task: TrainingRoom['task'] = (over = {}) => taskOn(made.sets, over);
+  const train: TrainingRoom['train'] = (folder, parts, over, exchange) =>
+    trainInParts({ dir: join(made.dir, folder), task: task(over), ...(exchange ? { exchange } : {}) }, parts);
+  return Object.assign(made, { task, train });
+}
+
 /** Training and validation phantoms of both classes, `train` and `validation` of each. */
-export async function phantomSets(
+async function phantomSets(
   dir: string,
   { train, validation }: { readonly train: number; readonly validation: number },
 ): Promise<Sets> {
@@ -52,7 +94,7 @@ export async function phantomSets(
   return { train: await set('train', 0, train), validation: await set('validation', train, validation) };
 }
 
-export const taskOn = (sets: Sets, over: Partial<TrainClassifierTask>): TrainClassifierTask => ({
+const taskOn = (sets: Sets, over: Partial<TrainClassifierTask>): TrainClassifierTask => ({
   ...{ config: tinyConfig, inputSize: 75, channels: 1, seed: 1, stream: 'classifier/real' },
   ...{ train: sets.train, validation: sets.validation },
   ...{ pretrainedFile: null, checkpointFile: null, recoveries: [], untilEpoch: 3 },
@@ -71,7 +113,7 @@ export async function trainInParts(
   }: {
     readonly dir: string;
     readonly task: TrainClassifierTask;
-    readonly exchange?: (event: FeatureFileEvent) => Promise<void>;
+    readonly exchange?: Exchange;
   },
   parts: readonly Part[],
 ): Promise<Record<string, unknown>> {
@@ -110,11 +152,14 @@ export async function trainInParts(
   return { ...outcome, recoveries };
 }
 
-/** Weights of the tiny network in a file, to start trunks from; and what they are. */
-export async function givenWeights(
-  dir: string,
-  seed = 5,
-): Promise<{ file: string; values: ReadonlyMap<string, Float32Array> }> {
+/** Weights in a file, and what they are. */
+export interface GivenWeights {
+  readonly file: string;
+  readonly values: ReadonlyMap<string, Float32Array>;
+}
+
+/** Weights of the tiny network, to start trunks from. */
+export async function givenWeights(dir: string, seed = 5): Promise<GivenWeights> {
   const options = { name: 'given', config: tinyConfig, inputSize: 75, channels: 1 as const };
   const model = createModel(options, (spec) => initialValues(spec, { seed, stream: 'given' }));
   const file = join(dir, `given-${seed}.safetensors`);
@@ -125,9 +170,9 @@ export async function givenWeights(
 }
 
 /** A store of features: files by key in a directory, and how many were written. */
-export function featureFiles(dir: string): { exchange: (event: FeatureFileEvent) => Promise<void>; written: string[] } {
+export function featureFiles(dir: string): { exchange: Exchange; written: string[] } {
   const written: string[] = [];
-  const exchange = async ({ stage, key, file }: FeatureFileEvent): Promise<void> => {
+  const exchange: Exchange = async ({ stage, key, file }) => {
     const stored = join(dir, `stored-${key}`);
     if (stage === 'written') {
       await copyFile(file, stored);

@@ -1,8 +1,7 @@
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { FeatureFileEvent, TrainClassifierTask } from '../../../contract/engine.ts';
+import { describe, expect, it } from 'vitest';
+import type { TrainClassifierTask } from '../../../contract/engine.ts';
 import type { EpochRecord } from '../../../contract/manifests.ts';
 import type { ClassifierConfig } from '../../../contract/study.ts';
 import { viewsOfFeatures } from '../../../lib/classifier/batch-inputs.ts';
@@ -10,7 +9,6 @@ import { loadClassifier } from '../../../lib/classifier/predict.ts';
 import { trainClassifier } from '../../../lib/classifier/train.ts';
 import { toInput } from '../../../lib/classifier/training-images.ts';
 import { loadShardImages } from '../../../lib/dataset/shard.ts';
-import { loadEngine } from '../../../lib/engine/backend.ts';
 import { readTensorFile } from '../../../lib/engine/tensor-file.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import type { RawImage } from '../../../lib/image/raw-image.ts';
@@ -18,37 +16,26 @@ import {
   featureFiles,
   fp32,
   givenWeights,
-  phantomSets,
-  taskOn,
   tinyConfig,
-  trainInParts,
-  type Part,
-  type Sets,
+  trainingRoom,
+  type Exchange,
 } from '../../support/classifier-training.ts';
 import { recordInto } from '../../support/training-runner.ts';
 
-let dir = '';
-let sets: Sets;
-let pretrainedFile = '';
-beforeAll(async () => {
-  await loadEngine();
-  dir = await mkdtemp(join(tmpdir(), 'echoforge-features-'));
-  sets = await phantomSets(dir, { train: 9, validation: 3 });
-  pretrainedFile = (await givenWeights(dir)).file;
-});
-afterAll(() => rm(dir, { recursive: true, force: true }));
+const room = trainingRoom('features', { train: 9, validation: 3 });
 
 const still = { mirror: false, shift: 0, zoom: 0, brightness: 0, contrast: 0 };
 const headFirst = {
   ...tinyConfig,
   ...{ weights: 'weights/given', headEpochs: 2, learningRate: 0.01, fineTuneLearningRate: 0.005 },
 };
-const task = (config: Partial<ClassifierConfig>, over: Partial<TrainClassifierTask> = {}): TrainClassifierTask =>
-  taskOn(sets, { config: { ...headFirst, ...config }, pretrainedFile, ...over });
-
-type Exchange = (event: FeatureFileEvent) => Promise<void>;
-const train = (name: string, parts: readonly Part[], of: TrainClassifierTask, exchange?: Exchange) =>
-  trainInParts({ dir: join(dir, name), task: of, ...(exchange ? { exchange } : {}) }, parts);
+type Over = Partial<TrainClassifierTask>;
+const task = (config: Partial<ClassifierConfig>, over: Over = {}): Over => ({
+  config: { ...headFirst, ...config },
+  pretrainedFile: room.given.file,
+  ...over,
+});
+const { train } = room;
 const whole = [{ untilEpoch: 3 }];
 
 describe('the feature cache', () => {
@@ -71,17 +58,17 @@ describe('the feature cache', () => {
     const expected = await train('whole', whole, of);
     const parts = [{ untilEpoch: 3, stopAt: 8 }, { untilEpoch: 1 }, { untilEpoch: 3, stopAt: 40 }, ...whole];
     expect(await train('cut', parts, of)).toEqual(expected);
-    expect(await train('cut-stored', parts, of, featureFiles(dir).exchange)).toEqual(expected);
-    const filling = await recordInto(join(dir, 'filling'), fp32, { stopWhen: ({ phase }) => phase === 'measure' });
-    expect(await trainClassifier(of, filling.context)).toMatchObject({ epoch: 0, finished: false });
+    expect(await train('cut-stored', parts, of, featureFiles(room.dir).exchange)).toEqual(expected);
+    const filling = await recordInto(join(room.dir, 'filling'), fp32, { stopWhen: ({ phase }) => phase === 'measure' });
+    expect(await trainClassifier(room.task(of), filling.context)).toMatchObject({ epoch: 0, finished: false });
     expect(filling.checkpoints).toEqual([]);
   });
 
   it('holds the features of each image and of its mirror image', async () => {
-    const store = featureFiles(dir);
+    const store = featureFiles(room.dir);
     await train('views', [{ untilEpoch: 1 }], task({ ...still, mirror: true, featureCache: 2 }), store.exchange);
     const { tensors } = await readTensorFile(store.written[0] ?? '');
-    const { images } = await loadShardImages([...sets.train.negative, ...sets.train.positive]);
+    const { images } = await loadShardImages([...room.sets.train.negative, ...room.sets.train.positive]);
     const size = { inputSize: 75, channels: 1 as const };
     const inputs = images.map((image): RawImage => ({
       width: 75,
@@ -93,7 +80,7 @@ describe('the feature cache', () => {
       ...image,
       data: image.data.map((_, i) => image.data[i - (i % 75) + 74 - (i % 75)] ?? 0),
     }));
-    const model = { ...size, config: tinyConfig, weightsFile: pretrainedFile, temperature: 1 };
+    const model = { ...size, config: tinyConfig, weightsFile: room.given.file, temperature: 1 };
     const classifier = await loadClassifier({ model, settings: fp32, batchSize: 4 });
     const expected = classifier.features(inputs.flatMap((image, i) => [image, mirrored[i] ?? image]));
     classifier.dispose();
@@ -101,9 +88,9 @@ describe('the feature cache', () => {
   });
 
   it('is filled once for all trainings of the same trunk on the same images, and anew for others', async () => {
-    const store = featureFiles(dir);
+    const store = featureFiles(room.dir);
     const one = [{ untilEpoch: 1 }];
-    const filled = async (name: string, of: TrainClassifierTask): Promise<number> => {
+    const filled = async (name: string, of: Over): Promise<number> => {
       const before = store.written.length;
       await train(name, one, of, store.exchange);
       return store.written.length - before;
@@ -115,15 +102,15 @@ describe('the feature cache', () => {
     expect(await filled('drawn', task({ featureCache: 3 }))).toBe(1);
     expect(await filled('drawn-seed', task({ featureCache: 3 }, { seed: 2 }))).toBe(1);
     expect(await filled('scaling', task({ featureCache: 2, inputScaling: 'unit' }))).toBe(2);
-    const { file } = await givenWeights(dir, 6);
+    const { file } = await givenWeights(room.dir, 6);
     expect(await filled('trunk', task({ featureCache: 2 }, { pretrainedFile: file }))).toBe(2);
-    const more = { ...sets.train, negative: [...sets.train.negative, ...sets.validation.negative] };
+    const more = { ...room.sets.train, negative: [...room.sets.train.negative, ...room.sets.validation.negative] };
     expect(await filled('images', task({ featureCache: 2 }, { train: more }))).toBe(1);
   });
 
   it('gives of each chosen image one of its views, drawn anew in every epoch', () => {
     const rows = Float32Array.from({ length: 18 * 2 }, (_, i) => i); // 9 images, 2 views, 2 features
-    const input = viewsOfFeatures(task({}), { size: 2, views: 2, rows });
+    const input = viewsOfFeatures(room.task(), { size: 2, views: 2, rows });
     const drawn = [0, 1, 2, 3].map((epoch) => {
       const { features } = input([8, 0, 3, 3], { epoch, position: 0 });
       const values = [...features!.dataSync()];
@@ -138,7 +125,7 @@ describe('the feature cache', () => {
 
   it('refuses a file that holds other features, and leaves no tensor behind', async () => {
     const tensors = tf.memory().numTensors;
-    const exchange: Exchange = ({ file }) => copyFile(pretrainedFile, file);
+    const exchange: Exchange = ({ file }) => copyFile(room.given.file, file);
     await expect(train('other', whole, task({ featureCache: 1 }), exchange)).rejects.toThrow(
       /does not hold the \d+ features with key .*its format is echoforge-classifier/,
     );

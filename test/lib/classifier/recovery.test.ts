@@ -1,41 +1,18 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { TrainClassifierTask } from '../../../contract/engine.ts';
 import type { EpochRecord, Recovery } from '../../../contract/manifests.ts';
 import type { ClassifierConfig } from '../../../contract/study.ts';
-import { loadEngine } from '../../../lib/engine/backend.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { DivergedError } from '../../../lib/errors.ts';
-import {
-  givenWeights,
-  phantomSets,
-  taskOn,
-  tinyConfig,
-  trainInParts,
-  type Part,
-  type Sets,
-} from '../../support/classifier-training.ts';
+import { tinyConfig, trainingRoom, type Part } from '../../support/classifier-training.ts';
 
-let dir = '';
-let sets: Sets;
-let pretrainedFile = '';
-beforeAll(async () => {
-  await loadEngine();
-  dir = await mkdtemp(join(tmpdir(), 'echoforge-recovery-'));
-  sets = await phantomSets(dir, { train: 8, validation: 3 });
-  pretrainedFile = (await givenWeights(dir)).file;
-});
-afterAll(() => rm(dir, { recursive: true, force: true }));
-
+const room = trainingRoom('recovery', { train: 8, validation: 3 });
 const train = (
   name: string,
   config: Partial<ClassifierConfig>,
   parts: readonly Part[] = [{ untilEpoch: 3 }],
   over: Partial<TrainClassifierTask> = {},
-) =>
-  trainInParts({ dir: join(dir, name), task: taskOn(sets, { config: { ...tinyConfig, ...config }, ...over }) }, parts);
+) => room.train(name, parts, { config: { ...tinyConfig, ...config }, ...over });
 
 const ratesOf = (history: unknown): number[] =>
   (history as readonly EpochRecord[]).map(({ learningRate }) => learningRate);
@@ -53,10 +30,11 @@ describe('a training that diverges', () => {
   });
 
   // The head at a harmless rate, then the trunk at one that explodes: there is an epoch to go back to.
+  const given = () => ({ pretrainedFile: room.given.file });
   const late = { weights: 'weights/given', headEpochs: 1, learningRate: 0.01, fineTuneLearningRate: 1 };
 
   it('goes back to the last complete epoch, and wherever it is stopped or killed ends in the same bytes', async () => {
-    const whole = await train('late', late, [{ untilEpoch: 3 }], { pretrainedFile });
+    const whole = await train('late', late, [{ untilEpoch: 3 }], given());
     const recoveries = whole['recoveries'] as readonly Recovery[];
     expect(recoveries.map(({ epoch, learningRate }) => [epoch, learningRate])).toEqual([[2, 1]]);
     expect(ratesOf(whole['history'])).toEqual([0.01, 0.1, 0.1]);
@@ -65,13 +43,12 @@ describe('a training that diverges', () => {
       [{ untilEpoch: 3, killedGoingBack: true }, { untilEpoch: 3, stopAt: 20 }, { untilEpoch: 3 }],
       [{ untilEpoch: 1 }, { untilEpoch: 3, stopAt: 20 }, { untilEpoch: 3, killedGoingBack: true }, { untilEpoch: 3 }],
     ];
-    for (const [i, parts] of cuts.entries())
-      expect(await train(`late-${i}`, late, parts, { pretrainedFile })).toEqual(whole);
+    for (const [i, parts] of cuts.entries()) expect(await train(`late-${i}`, late, parts, given())).toEqual(whole);
   });
 
   it('lowers the rate of the phase that diverged alone', async () => {
     const early = { ...late, learningRate: 10, headEpochs: 2, fineTuneLearningRate: 0.005 };
-    const { history, recoveries } = await train('early', early, [{ untilEpoch: 3 }], { pretrainedFile });
+    const { history, recoveries } = await train('early', early, [{ untilEpoch: 3 }], given());
     expect(recoveries).toMatchObject([{ epoch: 1, learningRate: 10, nextLearningRate: 1 }]);
     expect(ratesOf(history)).toEqual([1, 1, 0.005]);
   });

@@ -1,31 +1,12 @@
-import { copyFile, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { resolveStudyFile } from '../../../contract/resolve-study.ts';
 import { trainClassifier } from '../../../lib/classifier/train.ts';
-import { loadEngine } from '../../../lib/engine/backend.ts';
-import {
-  fp32,
-  givenWeights,
-  phantomSets,
-  taskOn,
-  tinyConfig,
-  trainInParts,
-  type Sets,
-} from '../../support/classifier-training.ts';
+import { fp32, tinyConfig, trainingRoom, type Part } from '../../support/classifier-training.ts';
 import { bytesOf, recordInto } from '../../support/training-runner.ts';
 
-let dir = '';
-let sets: Sets;
-let pretrainedFile = '';
-beforeAll(async () => {
-  await loadEngine();
-  dir = await mkdtemp(join(tmpdir(), 'echoforge-resume-'));
-  sets = await phantomSets(dir, { train: 4, validation: 2 });
-  pretrainedFile = (await givenWeights(dir)).file;
-});
-afterAll(() => rm(dir, { recursive: true, force: true }));
+const room = trainingRoom('resume', { train: 4, validation: 2 });
 
 /** The preset's own training of a tiny network, on pretrained weights; `sound` in its two phases. */
 function configOf(preset: 'nakata' | 'sound', batchSize: number) {
@@ -52,9 +33,9 @@ describe('a training of a preset', () => {
   ] as const)(
     '$preset, $batchSize of 8 images per step, stopped in and between epochs, ends in the same bytes',
     async ({ preset, batchSize }) => {
-      const task = taskOn(sets, { config: configOf(preset, batchSize), pretrainedFile });
-      const of = (name: string) => ({ dir: join(dir, `${preset}-${batchSize}-${name}`), task });
-      const whole = await trainInParts(of('whole'), [{ untilEpoch: 2 }]);
+      const over = { config: configOf(preset, batchSize), pretrainedFile: room.given.file };
+      const train = (name: string, parts: readonly Part[]) => room.train(`${preset}-${batchSize}-${name}`, parts, over);
+      const whole = await train('whole', [{ untilEpoch: 2 }]);
       expect(whole).toMatchObject({ epoch: 2, complete: true });
       const perEpoch = Math.floor(8 / batchSize) * batchSize;
       const parts = [
@@ -63,14 +44,14 @@ describe('a training of a preset', () => {
         { untilEpoch: 2, stopAt: perEpoch + batchSize },
         { untilEpoch: 2 },
       ];
-      expect(await trainInParts(of('cut'), parts)).toEqual(whole);
+      expect(await train('cut', parts)).toEqual(whole);
     },
   );
 
   it('saves itself on the way when its time has come, and goes on from there after a kill', async () => {
-    const task = taskOn(sets, { config: configOf('sound', 3), pretrainedFile });
-    const whole = await trainInParts({ dir: join(dir, 'unsaved'), task }, [{ untilEpoch: 2 }]);
-    const onTheWay = join(dir, 'on-the-way.safetensors');
+    const over = { config: configOf('sound', 3), pretrainedFile: room.given.file };
+    const whole = await room.train('unsaved', [{ untilEpoch: 2 }], over);
+    const onTheWay = join(room.dir, 'on-the-way.safetensors');
     const run = async (name: string, checkpointFile: string | null): Promise<{ saves: boolean[]; last: string }> => {
       const saves: boolean[] = [];
       let last = '';
@@ -79,8 +60,8 @@ describe('a training of a preset', () => {
         last = await bytesOf(event.checkpointFile);
         if (saves.length === 3) await copyFile(event.checkpointFile, onTheWay);
       };
-      const { context } = await recordInto(join(dir, name), fp32, { saveEveryMs: 0, take });
-      await trainClassifier({ ...task, checkpointFile, untilEpoch: 2 }, context);
+      const { context } = await recordInto(join(room.dir, name), fp32, { saveEveryMs: 0, take });
+      await trainClassifier(room.task({ ...over, checkpointFile, untilEpoch: 2 }), context);
       return { saves, last };
     };
     // Two steps of three images and an end, twice: the step after a save is always made.

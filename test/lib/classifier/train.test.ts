@@ -1,7 +1,6 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { TrainClassifierTask } from '../../../contract/engine.ts';
 import type { EpochRecord, ValidationScore } from '../../../contract/manifests.ts';
 import type { ClassifierConfig } from '../../../contract/study.ts';
@@ -10,33 +9,13 @@ import { loadClassifier } from '../../../lib/classifier/predict.ts';
 import { trainClassifier } from '../../../lib/classifier/train.ts';
 import { storedWeights } from '../../../lib/classifier/weight-file.ts';
 import { loadShardImages } from '../../../lib/dataset/shard.ts';
-import { loadEngine } from '../../../lib/engine/backend.ts';
 import { readTensorFile } from '../../../lib/engine/tensor-file.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { recordInto } from '../../support/training-runner.ts';
-import {
-  fp32,
-  givenWeights,
-  phantomSets,
-  taskOn,
-  tinyConfig,
-  trainInParts,
-  type Part,
-  type Sets,
-} from '../../support/classifier-training.ts';
+import { fp32, tinyConfig, trainingRoom } from '../../support/classifier-training.ts';
 
-let dir = '';
-let sets: Sets;
-beforeAll(async () => {
-  await loadEngine();
-  dir = await mkdtemp(join(tmpdir(), 'echoforge-classifier-'));
-  sets = await phantomSets(dir, { train: 8, validation: 3 });
-});
-afterAll(() => rm(dir, { recursive: true, force: true }));
-
-const task = (over: Partial<TrainClassifierTask>): TrainClassifierTask => taskOn(sets, over);
-const train = (name: string, parts: readonly Part[], over: Partial<TrainClassifierTask> = {}) =>
-  trainInParts({ dir: join(dir, name), task: task(over) }, parts);
+const room = trainingRoom('classifier', { train: 8, validation: 3 });
+const { task, train } = room;
 
 describe('trainClassifier', () => {
   it('stopped after an epoch and twice in the middle of one, and resumed, ends in the same bytes', async () => {
@@ -47,7 +26,7 @@ describe('trainClassifier', () => {
   });
 
   it('hands over with the weights what exactly these say about the validation images, one epoch after the best too', async () => {
-    const images = (await loadShardImages([...sets.validation.negative, ...sets.validation.positive])).images;
+    const images = (await loadShardImages([...room.sets.validation.negative, ...room.sets.validation.positive])).images;
     const sides = images.map((_, i) => (i < images.length / 2 ? 'negative' : 'positive'));
     const scoresOf = async (weightsFile: string, temperature: number): Promise<number[]> => {
       const model = { config: tinyConfig, inputSize: 75, channels: 1 as const, weightsFile, temperature };
@@ -57,7 +36,7 @@ describe('trainClassifier', () => {
       return probabilities;
     };
     // A rate at which losses go up and down: the best epoch is not always the last.
-    const { context, checkpoints } = await recordInto(join(dir, 'validation'), fp32);
+    const { context, checkpoints } = await recordInto(join(room.dir, 'validation'), fp32);
     await trainClassifier(task({ config: { ...tinyConfig, learningRate: 0.02 }, untilEpoch: 3 }), context);
     const events = checkpoints.filter((event) => event.type === 'classifierCheckpoint');
     expect(events).toHaveLength(3);
@@ -74,10 +53,10 @@ describe('trainClassifier', () => {
 
   it('refuses the checkpoint of another training and leaves no tensor behind', async () => {
     const tensors = tf.memory().numTensors;
-    const first = await recordInto(join(dir, 'first'), fp32);
+    const first = await recordInto(join(room.dir, 'first'), fp32);
     await trainClassifier(task({ untilEpoch: 1 }), first.context);
     const checkpointFile = first.checkpoints.at(-1)?.checkpointFile ?? '';
-    const again = await recordInto(join(dir, 'again'), fp32);
+    const again = await recordInto(join(room.dir, 'again'), fp32);
     await expect(trainClassifier(task({ checkpointFile, seed: 2 }), again.context)).rejects.toThrow(
       /seed is 1, expected 2/,
     );
@@ -86,27 +65,25 @@ describe('trainClassifier', () => {
 });
 
 describe('trainClassifier on a pretrained trunk', () => {
-  let pretrainedFile = '';
-  let given: ReadonlyMap<string, Float32Array> = new Map();
   const twoPhases = {
     ...tinyConfig,
     ...{ weights: 'weights/given', headEpochs: 1, learningRate: 0.01, fineTuneLearningRate: 0.005 },
   };
-  beforeAll(async () => {
-    ({ file: pretrainedFile, values: given } = await givenWeights(dir));
-  });
 
   /** Layers with a weight, or a statistic, other than that of the given file. */
   async function movedLayers(over: Partial<ClassifierConfig>, untilEpoch: number): Promise<Set<string>> {
     const last = { ...twoPhases, ...over, restoreBest: false };
-    const { context, checkpoints } = await recordInto(join(dir, `moved-${JSON.stringify(over)}-${untilEpoch}`), fp32);
-    await trainClassifier(task({ config: last, pretrainedFile, untilEpoch }), context);
+    const { context, checkpoints } = await recordInto(
+      join(room.dir, `moved-${JSON.stringify(over)}-${untilEpoch}`),
+      fp32,
+    );
+    await trainClassifier(task({ config: last, pretrainedFile: room.given.file, untilEpoch }), context);
     const event = checkpoints.at(-1);
     if (event?.type !== 'classifierCheckpoint') throw new Error('the training left no checkpoint');
     const { tensors } = await readTensorFile(event.weightsFile);
     const moved = [...storedWeights(tensors)].filter(([name, weight]) => {
       const values = weight.read();
-      return given.get(name)?.some((value, i) => value !== values[i]);
+      return room.given.values.get(name)?.some((value, i) => value !== values[i]);
     });
     return new Set(moved.map(([name]) => name.slice(0, name.indexOf('/'))));
   }
@@ -131,12 +108,12 @@ describe('trainClassifier on a pretrained trunk', () => {
       const { history } = await train(`rates-${over.pretrainedFile}`.replaceAll('/', '-'), [{ untilEpoch: 3 }], over);
       return (history as EpochRecord[]).map(({ learningRate }) => learningRate);
     };
-    expect(await rates({ config: twoPhases, pretrainedFile })).toEqual([0.01, 0.005, 0.005]);
+    expect(await rates({ config: twoPhases, pretrainedFile: room.given.file })).toEqual([0.01, 0.005, 0.005]);
     expect(await rates({ config: { ...twoPhases, weights: null }, pretrainedFile: null })).toEqual([0.01, 0.01, 0.01]);
   });
 
   it('stopped in each phase and between them, and resumed, ends in the same bytes', async () => {
-    const over = { config: { ...twoPhases, headEpochs: 2 }, pretrainedFile };
+    const over = { config: { ...twoPhases, headEpochs: 2 }, pretrainedFile: room.given.file };
     const whole = await train('phases-whole', [{ untilEpoch: 3 }], over);
     expect(whole).toMatchObject({ epoch: 3, complete: true });
     const parts = [
