@@ -10,6 +10,7 @@ import {
   totalNimgOf,
 } from '../contract/plan.ts';
 import type { Study } from '../contract/study.ts';
+import { featureBytes, hasDrawnViews } from '../lib/classifier/feature-space.ts';
 import { planNetwork } from '../lib/classifier/shape-layers.ts';
 import { ConfigurationError, DatasetError } from '../lib/errors.ts';
 import { networkShapeOf } from '../lib/generator/architecture.ts';
@@ -38,9 +39,12 @@ export async function planStudy(
   await requireStart(store, study);
   const estimatedBytes = estimateBytes(study, images);
   const free = await freeBytes();
-  if (free !== null && free < estimatedBytes)
+  const { local } = estimateFeatures(study, images);
+  if (free !== null && free < estimatedBytes + local)
     throw new ConfigurationError(
-      `the study needs about ${gigabytes(estimatedBytes)} GB in the store, ${gigabytes(free)} GB are free; ` +
+      `the study needs about ${gigabytes(estimatedBytes)} GB in the store` +
+        (local === 0 ? '' : ` and, for cached features, ${gigabytes(local)} GB in the work directory`) +
+        `, ${gigabytes(free)} GB are free; ` +
         'free some space (npm run clean), use another disk (ECHOFORGE_HOME), or lower synthesis.imagesPerClass',
     );
   const queues = [...new Set(planSteps(study).map(({ queue }) => queue))];
@@ -143,7 +147,7 @@ function planSteps(study: Study): StudyPlan['steps'] {
 const describeFilter = ({ filter, repeats }: Study): string =>
   filter.rule === 'ensemble' ? `ensemble of ${repeats}, ${decidingRule(filter)}` : filter.rule;
 
-/** What the study adds to the store: checkpoints kept at once, snapshots, images. Rounded up, not exact. */
+/** What the study adds to the store: checkpoints kept at once, snapshots, images, cached features. Rounded up, not exact. */
 function estimateBytes(study: Study, images: PerClass<number>): number {
   const { generator, classifier, image, synthesis, repeats } = study;
   const parameters = estimateGeneratorParameters(study);
@@ -160,8 +164,19 @@ function estimateBytes(study: Study, images: PerClass<number>): number {
   return Math.ceil(
     trainings * (perTraining + trials) +
       2 * repeats * perClassifier +
+      estimateFeatures(study, images).stored +
       (images.negative + images.positive + 2 * candidates) * pixels,
   );
+}
+
+/** Bytes of cached features: of real and synthetic images in the store, and of one training in the work directory. */
+function estimateFeatures(study: Study, images: PerClass<number>): { readonly stored: number; readonly local: number } {
+  const { classifier, synthesis, filter, split, repeats } = study;
+  const real = (images.negative + images.positive) * (1 - split.test);
+  const synthetic = 2 * (filter.keepPerClass ?? filter.maxCandidates ?? synthesis.imagesPerClass);
+  const bytesOf = (count: number): number => Math.ceil(featureBytes(classifier, classifierInputSize(study), count));
+  const differing = hasDrawnViews(classifier) ? repeats : 1;
+  return { stored: differing * bytesOf(real + synthetic), local: bytesOf(Math.max(real, synthetic)) };
 }
 
 const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);

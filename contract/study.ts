@@ -139,7 +139,7 @@ const classifierFields = z.strictObject({
     .max(64)
     .nullable()
     .describe(
-      'fixed views of each training image that `headEpochs` see, whose features are computed once and kept in the store: the image, its mirror image where `mirror`, then both by turns with the other random changes; null computes fresh views in every epoch. Default: null',
+      'fixed views of each training image that `headEpochs` see, or all epochs with `headEpochs` 0, `freeze: nakata` and `bn: frozen`; what the frozen layers make of them is computed once and kept in the store. The image, its mirror image where `mirror`, then both by turns with the other random changes; null computes fresh views in every epoch. Default: null',
     ),
 });
 
@@ -147,14 +147,15 @@ type ClassifierFields = z.output<typeof classifierFields>;
 
 /** A resolved classifier without the cache has no field of it: its artefacts are those from before there was one. */
 const classifierSchema = classifierFields
-  .superRefine(({ featureCache, weights, headEpochs, mirror, ...fields }, ctx) => {
+  .superRefine(({ featureCache, weights, headEpochs, freeze, bn, mirror, ...fields }, ctx) => {
     if (featureCache === null) return;
     const refuse = (message: string): void => {
       ctx.addIssue({ code: 'custom', path: ['featureCache'], message });
     };
-    if (weights === null || headEpochs === 0)
+    const frozenByRecipe = freeze === 'nakata' && bn === 'frozen';
+    if (weights === null || (headEpochs === 0 && !frozenByRecipe))
       refuse(
-        'features stay the same only while the whole trunk is frozen: expected `weights` and `headEpochs` above 0, or no featureCache',
+        'features stay the same only while what makes them is frozen: expected `weights` with `headEpochs` above 0, or `weights` with `headEpochs` 0, `freeze: nakata` and `bn: frozen`; or no featureCache',
       );
     const { shift, zoom, brightness, contrast } = fields;
     const different = shift + zoom + brightness + contrast > 0 ? Infinity : mirror ? 2 : 1;

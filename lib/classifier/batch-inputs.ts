@@ -1,10 +1,9 @@
 import type { TrainClassifierTask } from '../../contract/engine.ts';
 import type { CompiledStep } from '../engine/compile.ts';
-import type { tf } from '../engine/tf.ts';
 import { createRng, randomInt } from '../random.ts';
 import { drawAlteration, writeAltered } from './augmentation.ts';
-import { featureTensor, forwardBatch, imageTensor, runForward } from './forward.ts';
-import type { StepInput } from './steps.ts';
+import { featureTensor, forwardBatch, imageTensor, runRows } from './forward.ts';
+import type { InputTensors } from './steps.ts';
 import type { LabelledSet } from './training-images.ts';
 
 /** What the steps of a phase are given for chosen images of a set: pixels, freshly altered, or rows of a table of features. */
@@ -13,7 +12,8 @@ import type { LabelledSet } from './training-images.ts';
 export interface FeatureTable {
   readonly size: number;
   readonly views: number;
-  readonly rows: Float32Array;
+  /** Copies a row into `target` from `offset` on. */
+  readonly read: (row: number, target: Float32Array, offset: number) => void;
 }
 
 export interface Features {
@@ -27,7 +27,7 @@ export interface BatchPlace {
 }
 
 /** A batch for the optimiser step; the caller disposes. */
-export type TrainInput = (chosen: readonly number[], place: BatchPlace) => { readonly [K in StepInput]?: tf.Tensor };
+export type TrainInput = (chosen: readonly number[], place: BatchPlace) => InputTensors;
 
 /** Logits [count, 2] of `count` images from `first` on, in inference mode. */
 export type ValidationLogits = (first: number, count: number) => Float32Array;
@@ -47,13 +47,12 @@ export function alteredImages({ config, inputSize, channels, seed, stream }: Tas
 }
 
 /** Of each chosen image one view, drawn anew in every epoch. */
-export function viewsOfFeatures({ config, seed, stream }: Task, { size, views, rows }: FeatureTable): TrainInput {
+export function viewsOfFeatures({ config, seed, stream }: Task, { size, views, read }: FeatureTable): TrainInput {
   const { batchSize } = config;
   return (chosen, { epoch, position }) => ({
     features: featureTensor({ features: size, batchSize }, batchSize, (slot, target, offset) => {
       const rng = createRng(seed, `${stream}/view/${epoch}`, position * batchSize + slot);
-      const row = (chosen[slot] ?? 0) * views + randomInt(rng, views);
-      target.set(rows.subarray(row * size, (row + 1) * size), offset);
+      read((chosen[slot] ?? 0) * views + randomInt(rng, views), target, offset);
     }),
   });
 }
@@ -68,11 +67,11 @@ export function logitsOfImages(
     forwardBatch(step, { inputSize, channels, batchSize }, set.images.slice(first, first + count)).logits;
 }
 
-export function logitsOfFeatures({ config }: Task, { size, rows }: FeatureTable, step: CompiledStep): ValidationLogits {
+export function logitsOfFeatures({ config }: Task, { size, read }: FeatureTable, step: CompiledStep): ValidationLogits {
   return (first, count) => {
     const features = featureTensor({ features: size, batchSize: config.batchSize }, count, (slot, target, offset) => {
-      target.set(rows.subarray((first + slot) * size, (first + slot + 1) * size), offset);
+      read(first + slot, target, offset);
     });
-    return runForward(step, { features }, count).logits;
+    return runRows(step, { features }, { count, outputs: ['logits'] }).logits;
   };
 }

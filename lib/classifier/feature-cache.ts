@@ -1,162 +1,184 @@
 import { createHash } from 'node:crypto';
-import { access, rm } from 'node:fs/promises';
+import { access, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import { canonicalJson } from '../../contract/canonical-json.ts';
 import type { EngineContext } from '../../contract/engine.ts';
 import { describeEngine } from '../engine/fingerprint.ts';
-import { readTensorFile, writeTensorFile } from '../engine/tensor-file.ts';
-import { tf } from '../engine/tf.ts';
-import { WeightsError } from '../errors.ts';
 import { fixedAlteration, writeAltered } from './augmentation.ts';
 import type { Features, FeatureTable } from './batch-inputs.ts';
-import { imageTensor, runForward } from './forward.ts';
+import { openFeatureFile, tableOfFiles, writeFeatureFile, type FeatureFile } from './feature-file.ts';
+import { checkSpace, hasDrawnViews, imagesPerPart } from './feature-space.ts';
+import { imageTensor, runRows } from './forward.ts';
 import type { Model } from './model.ts';
-import { headLayers } from './network.ts';
+import { layersAbove, type Cut } from './network.ts';
+import type { FeatureCache } from './phases.ts';
+import { featureSize } from './shape-layers.ts';
 import type { Training } from './training.ts';
 import type { LabelledSet } from './training-images.ts';
 
 /**
- * What a frozen trunk makes of the images: computed once, kept by whoever runs the training under a hash of all that it
- * depends on, and found there by later segments, attempts and studies (evaluation.md 1.6, last lines). Images go in parts, so
- * that a killed attempt loses one part.
+ * What the frozen part of a network makes of the images: computed once, kept by whoever runs the training under a hash of all that
+ * it depends on, and found there by later segments, attempts and studies (evaluation.md 1.6, last lines). Images go in parts, so
+ * that a killed attempt loses one part. The parts stay in the work directory and rows are read from them: all of them may be more
+ * than memory holds.
  */
 
-/** A part takes about two minutes at 256 px on two cores. */
-const partImages = 1024;
-const format = 'echoforge-features';
-
 /**
- * Features of the training images in `views` fixed views, and of the validation images as they are, by the trunk as it stands.
- * Null when stopped on the way; what was computed until then is kept.
+ * Features at the cut: of the training images in fixed views, and of the validation images as they are, by the network as it
+ * stands. Null when stopped on the way; what was computed until then is kept.
+ * @throws ConfigurationError when the disk has no room for them, WeightsError when a stored file holds something else
  */
 export async function cacheFeatures(
   training: Training,
   context: EngineContext,
-  views: number,
+  { cut, views }: FeatureCache,
 ): Promise<Features | null> {
   const { sets, task, model } = training;
   const { width, blocks, inputScaling, batchSize } = task.config;
   const { inputSize, channels } = task;
   const base = {
-    ...{ trunk: hashTrunk(model), width, blocks, inputScaling, inputSize, channels, batchSize },
+    ...{ cut, below: hashBelow(model, cut), width, blocks, inputScaling, inputSize, channels, batchSize },
     engine: await describeEngine(context.settings),
   };
-  const train = await featureTable(training, context, { set: sets.train, views, base });
-  const validation = train && (await featureTable(training, context, { set: sets.validation, views: 1, base }));
-  return train && validation && { train, validation };
+  const size = featureSize(model.plan, cut, { blocks });
+  const train = wantedParts(training, context, { set: sets.train, views, size, base });
+  const validation = wantedParts(training, context, { set: sets.validation, views: 1, size, base });
+  await requireSpace([...train.parts, ...validation.parts], context, views);
+  const trainTable = await provideTable(training, context, train);
+  const validationTable = trainTable && (await provideTable(training, context, validation));
+  return trainTable && validationTable && { train: trainTable, validation: validationTable };
 }
 
 interface Wanted {
   readonly set: LabelledSet;
   readonly views: number;
+  /** Values of one image in one view. */
+  readonly size: number;
   readonly base: unknown;
 }
 
-interface Part extends Wanted {
+/** The images from `first` on; row `(image - first) * views + view`. */
+interface Part {
   readonly first: number;
   readonly count: number;
+  readonly key: string;
+  readonly file: string;
+  readonly rows: number;
+  readonly size: number;
 }
 
-async function featureTable(training: Training, context: EngineContext, wanted: Wanted): Promise<FeatureTable | null> {
-  const { set, views } = wanted;
-  const size = training.model.plan.features;
-  const rows = new Float32Array(set.images.length * views * size);
-  let found = 0;
-  for (let first = 0; first < set.images.length; first += partImages) {
-    const part = { ...wanted, first, count: Math.min(partImages, set.images.length - first) };
-    const { key, file } = fileOf(training, context, part);
-    await context.emit({ type: 'featureFile', stage: 'wanted', key, file });
-    const stored = await access(file).then(
-      () => true,
-      () => false,
-    );
-    const values = stored
-      ? await readPart(file, key, part.count * views * size)
-      : await compute(training, context, part);
-    if (values === null) return null;
-    if (stored) found += part.count;
-    else {
-      await writePart(file, { key, values, size });
-      await context.emit({ type: 'featureFile', stage: 'written', key, file });
-    }
-    await rm(file, { force: true });
-    rows.set(values, first * views * size);
-  }
-  const text = `features of ${set.images.length} images in ${views} view(s): ${found} found in the store, the others computed`;
-  await context.emit({ type: 'notice', level: 'info', text });
-  return { size, views, rows };
+interface WantedParts extends Wanted {
+  /** In each but the last. */
+  readonly partImages: number;
+  readonly parts: readonly Part[];
+}
+
+function wantedParts(training: Training, context: EngineContext, wanted: Wanted): WantedParts {
+  const { set, views, size } = wanted;
+  const partImages = imagesPerPart(views, size);
+  const parts = Array.from({ length: Math.ceil(set.images.length / partImages) }, (_, i): Part => {
+    const first = i * partImages;
+    const count = Math.min(partImages, set.images.length - first);
+    const key = keyOf(training, wanted, { first, count });
+    const file = path.join(context.workDir, `features-${key}.safetensors`);
+    return { first, count, key, file, rows: count * views, size };
+  });
+  return { ...wanted, partImages, parts };
 }
 
 /** Images by their bytes at the size of the input: other files, another resize rule or another order is another key. */
-function fileOf({ task }: Training, { workDir }: EngineContext, part: Part): { key: string; file: string } {
-  const { set, views, base, first, count } = part;
+function keyOf(
+  { task }: Training,
+  { set, views, base }: Wanted,
+  { first, count }: Pick<Part, 'first' | 'count'>,
+): string {
   const images = createHash('sha256');
   for (const image of set.images.slice(first, first + count)) images.update(image);
   const { seed, stream } = task;
   const { mirror, shift, zoom, brightness, contrast } = task.config;
-  // The first two views are drawn by no one, and so the same in every study.
-  const drawn = views > (mirror ? 2 : 1) ? { seed, stream, first, shift, zoom, brightness, contrast } : null;
-  const identity = { format, base, images: images.digest('hex'), count, views, mirror: views > 1 && mirror, drawn };
-  const key = createHash('sha256').update(canonicalJson(identity)).digest('hex');
-  return { key, file: path.join(workDir, `features-${key}.safetensors`) };
+  const drawn = hasDrawnViews({ featureCache: views, mirror })
+    ? { seed, stream, first, shift, zoom, brightness, contrast }
+    : null;
+  const identity = { base, images: images.digest('hex'), count, views, mirror: views > 1 && mirror, drawn };
+  return createHash('sha256').update(canonicalJson(identity)).digest('hex');
 }
 
-async function compute(training: Training, context: EngineContext, part: Part): Promise<Float32Array | null> {
-  const { task, model, predictStep } = training;
-  const { config, inputSize, channels, seed, stream } = task;
-  const { batchSize } = config;
-  const { set, views, first, count } = part;
-  const values = new Float32Array(count * views * model.plan.features);
-  for (let start = 0; start < count * views; start += batchSize) {
-    await context.emit({
-      type: 'progress',
-      phase: 'measure',
-      done: first * views + start,
-      total: set.images.length * views,
-    });
-    if (context.signal.aborted) return null;
-    const rows = Math.min(batchSize, count * views - start);
-    const images = imageTensor({ inputSize, channels, batchSize }, rows, (slot, target, offset) => {
-      const image = first + Math.floor((start + slot) / views);
-      const view = (start + slot) % views;
-      const alteration = fixedAlteration(config, { seed, stream, view, image, side: inputSize });
-      const data = set.images[image] ?? new Uint8Array();
-      writeAltered(target, offset, { data, side: inputSize, channels, alteration });
-    });
-    values.set(runForward(predictStep, { images }, rows).features, start * model.plan.features);
-  }
-  return values;
-}
-
-/** Of every variable that the features depend on. */
-function hashTrunk({ variables }: Model): string {
+/** Of every variable below the cut: those above may move. */
+function hashBelow({ variables, options }: Model, cut: Cut): string {
+  const above = layersAbove(cut, options.config);
   const hash = createHash('sha256');
   for (const [name, variable] of variables) {
-    if (headLayers.includes(name.slice(0, name.indexOf('/')))) continue;
+    if (above.includes(name.slice(0, name.indexOf('/')))) continue;
     const values = variable.dataSync();
     hash.update(name).update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   }
   return hash.digest('hex');
 }
 
-async function writePart(
-  file: string,
-  { key, values, size }: { readonly key: string; readonly values: Float32Array; readonly size: number },
-): Promise<void> {
-  const features = tf.tensor2d(values, [values.length / size, size]);
-  try {
-    await writeTensorFile(file, { features }, { format, formatVersion: '1', key });
-  } finally {
-    features.dispose();
-  }
+const isThere = (file: string): Promise<boolean> =>
+  access(file).then(
+    () => true,
+    () => false,
+  );
+
+async function requireSpace(parts: readonly Part[], { workDir }: EngineContext, views: number): Promise<void> {
+  let needed = 0;
+  for (const { file, rows, size } of parts) if (!(await isThere(file))) needed += 4 * rows * size;
+  const { bavail, bsize } = await statfs(workDir);
+  checkSpace({ needed, free: bavail * bsize, views, workDir });
 }
 
-async function readPart(file: string, key: string, length: number): Promise<Float32Array> {
-  const { tensors, metadata } = await readTensorFile(file);
-  const values = tensors.get('features')?.values;
-  if (metadata.format === format && metadata.key === key && values instanceof Float32Array && values.length === length)
-    return values;
-  throw new WeightsError(
-    `${file} does not hold the ${length} features with key ${key}: its format is ${metadata.format ?? 'missing'}, its key ${metadata.key ?? 'missing'}; delete features/${key}.json from the store`,
-  );
+async function provideTable(
+  training: Training,
+  context: EngineContext,
+  wanted: WantedParts,
+): Promise<FeatureTable | null> {
+  const { set, views, size, partImages, parts } = wanted;
+  const files: FeatureFile[] = [];
+  let found = 0;
+  for (const part of parts) {
+    if (context.signal.aborted) return null;
+    const { key, file, count } = part;
+    // A training that went back has had it before.
+    if (!(await isThere(file))) await context.emit({ type: 'featureFile', stage: 'wanted', key, file });
+    if (await isThere(file)) found += count;
+    else {
+      const values = await compute(training, context, { wanted, part });
+      if (values === null) return null;
+      await writeFeatureFile(file, part, values);
+      await context.emit({ type: 'featureFile', stage: 'written', key, file });
+    }
+    files.push(await openFeatureFile(file, part));
+  }
+  const text = `features of ${set.images.length} images in ${views} view(s): ${found} found in the store, the others computed`;
+  await context.emit({ type: 'notice', level: 'info', text });
+  return tableOfFiles(files, { rowsPerFile: partImages * views, size, views });
+}
+
+async function compute(
+  training: Training,
+  context: EngineContext,
+  { wanted, part }: { readonly wanted: Wanted; readonly part: Part },
+): Promise<Float32Array | null> {
+  const { task, featureStep } = training;
+  const { config, inputSize, channels, seed, stream } = task;
+  const { batchSize } = config;
+  const { set, views, size } = wanted;
+  const { first, rows } = part;
+  const values = new Float32Array(rows * size);
+  for (let start = 0; start < rows; start += batchSize) {
+    const total = set.images.length * views;
+    await context.emit({ type: 'progress', phase: 'measure', done: first * views + start, total });
+    if (context.signal.aborted) return null;
+    const count = Math.min(batchSize, rows - start);
+    const images = imageTensor({ inputSize, channels, batchSize }, count, (slot, target, offset) => {
+      const image = first + Math.floor((start + slot) / views);
+      const view = (start + slot) % views;
+      const alteration = fixedAlteration(config, { seed, stream, view, image, side: inputSize });
+      const data = set.images[image] ?? new Uint8Array();
+      writeAltered(target, offset, { data, side: inputSize, channels, alteration });
+    });
+    values.set(runRows(featureStep, { images }, { count, outputs: ['features'] }).features, start * size);
+  }
+  return values;
 }

@@ -45,23 +45,23 @@ export function forwardBatch(
   const input = imageTensor(options, images.length, (slot, target, offset) => {
     target.set(images[slot] ?? [], offset);
   });
-  return runForward(step, { images: input }, images.length);
+  return runRows(step, { images: input }, { count: images.length, outputs: ['features', 'logits'] });
 }
 
-/** Runs a predict step and disposes its inputs; only the first `count` rows are kept. */
-export function runForward(
+/** Runs a step and disposes its inputs; of the named outputs, [batchSize, n] each, only the first `count` rows are kept. */
+export function runRows<K extends string>(
   step: CompiledStep,
   inputs: Readonly<Record<string, tf.Tensor>>,
-  count: number,
-): ForwardResult {
+  { count, outputs: names }: { readonly count: number; readonly outputs: readonly K[] },
+): Record<K, Float32Array> {
   const outputs = step.run(inputs);
-  const rows = (tensor: tf.Tensor | undefined): Float32Array => {
-    if (tensor === undefined) throw new RangeError('the predict step returned no features or logits');
-    return Float32Array.from(tensor.dataSync()).subarray(0, count * (tensor.shape[1] ?? 0));
-  };
-  const result = { features: rows(outputs.features), logits: rows(outputs.logits) };
+  const rows = names.map((name) => {
+    const tensor = outputs[name];
+    if (tensor === undefined) throw new RangeError(`the step returned no ${name}`);
+    return [name, Float32Array.from(tensor.dataSync()).subarray(0, count * (tensor.shape[1] ?? 0))] as const;
+  });
   tf.dispose([inputs, outputs]);
-  return result;
+  return Object.fromEntries(rows) as Record<K, Float32Array>; // of all names
 }
 
 /** Log-odds of the positive class of image `index`, in float64. */

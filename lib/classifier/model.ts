@@ -2,9 +2,9 @@ import type { ClassifierConfig } from '../../contract/study.ts';
 import { tf } from '../engine/tf.ts';
 import { createVariable } from '../engine/variables.ts';
 import { createRng } from '../random.ts';
-import { convolutions, head, type Architecture } from './network.ts';
+import { head, lastMaps, lastMixed, type Architecture, type LastMixed } from './network.ts';
 import { planNetwork, sizeOf, type NetworkPlan, type VariableSpec } from './shape-layers.ts';
-import { tensorLayers, type Mode } from './tensor-layers.ts';
+import { inferenceMode, tensorLayers, type Mode } from './tensor-layers.ts';
 
 /** A network with its variables: what training, prediction and weight files share. */
 
@@ -24,10 +24,16 @@ export interface Model {
   readonly variables: ReadonlyMap<string, tf.Variable>;
   /** images [N, S, S, channels], 0..255 -> features [N, F] and logits [N, 2]; both belong to the caller's tidy. */
   forward(images: tf.Tensor4D, mode: Mode): { readonly features: tf.Tensor2D; readonly logits: tf.Tensor2D };
-  /** The parts of `forward`: images -> maps of `conv_7b_ac` [N, h, w, F], maps -> features and logits, features -> logits. */
+  /** The parts of `forward`. Images -> inside of the last residual block; this -> maps of `conv_7b_ac` [N, h, w, F]. */
+  lastMixed(images: tf.Tensor4D, mode: Mode): LastMixed<tf.Tensor4D>;
+  lastMaps(inside: LastMixed<tf.Tensor4D>, mode: Mode): tf.Tensor4D;
+  /** Both: images -> maps. */
   maps(images: tf.Tensor4D, mode: Mode): tf.Tensor4D;
-  tail(maps: tf.Tensor4D, mode: Mode): { readonly features: tf.Tensor2D; readonly logits: tf.Tensor2D };
+  /** Maps -> features [N, F]; these -> logits [N, 2]. */
+  pool(maps: tf.Tensor4D): tf.Tensor2D;
   head(features: tf.Tensor2D, mode: Mode): tf.Tensor2D;
+  /** Both: maps -> features and logits. */
+  tail(maps: tf.Tensor4D, mode: Mode): { readonly features: tf.Tensor2D; readonly logits: tf.Tensor2D };
   dispose(): void;
 }
 
@@ -68,20 +74,29 @@ export function createModel(options: ModelOptions, values: (spec: VariableSpec) 
   const variables = new Map<string, tf.Variable>();
   for (const spec of plan.variables)
     variables.set(spec.name, createVariable(`${options.name}/${spec.name}`, spec.shape, values(spec), !spec.statistic));
-  const maps: Model['maps'] = (images, mode) =>
-    convolutions(tensorLayers(variables, mode), architecture, scaleImages(images, options)) as tf.Tensor4D; // before pooling
+  // Four dimensions before pooling.
+  const inside: Model['lastMixed'] = (images, mode) =>
+    lastMixed(tensorLayers(variables, mode), architecture, scaleImages(images, options)) as LastMixed<tf.Tensor4D>;
+  const mapsOf: Model['lastMaps'] = (activations, mode) =>
+    lastMaps<tf.Tensor>(tensorLayers(variables, mode), architecture, activations) as tf.Tensor4D;
+  const maps: Model['maps'] = (images, mode) => mapsOf(inside(images, mode), mode);
   // Pooled over pixels: two dimensions from here.
+  const pool: Model['pool'] = (activations) =>
+    tensorLayers(variables, inferenceMode).globalAveragePool(activations) as tf.Tensor2D;
   const logitsOf: Model['head'] = (features, mode) =>
     head(tensorLayers(variables, mode), architecture, features) as tf.Tensor2D;
   const tail: Model['tail'] = (activations, mode) => {
-    const features = tensorLayers(variables, mode).globalAveragePool(activations) as tf.Tensor2D;
+    const features = pool(activations);
     return { features, logits: logitsOf(features, mode) };
   };
   return {
     options,
     plan,
     variables,
+    lastMixed: inside,
+    lastMaps: mapsOf,
     maps,
+    pool,
     tail,
     head: logitsOf,
     forward: (images, mode) => tail(maps(images, mode), mode),

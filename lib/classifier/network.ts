@@ -34,6 +34,18 @@ export function lastBlock(architecture: Pick<Architecture, 'blocks'>): string {
 /** Layers after pooling over pixels; everything else is the trunk. */
 export const headLayers: readonly string[] = ['dense_1', 'predictions'];
 
+/**
+ * Where the network is cut in two while all below stays frozen: after pooling over pixels, or inside of the last residual block,
+ * before its projection. What is below makes features of an image; what is above makes logits of these.
+ */
+export type Cut = 'pooled' | 'lastMixed';
+
+/** Layers above a cut: the head, and with `lastMixed` the others that the reference recipe trains (evaluation.md 1.6). */
+export function layersAbove(cut: Cut, architecture: Pick<Architecture, 'blocks'>): readonly string[] {
+  if (cut === 'pooled') return headLayers;
+  return [`${lastBlock(architecture)}_conv`, 'conv_7b', 'conv_7b_bn', ...headLayers];
+}
+
 interface ConvOptions {
   readonly stride?: 1 | 2;
   readonly padding?: 'same' | 'valid';
@@ -43,10 +55,12 @@ type Kernel = number | readonly [number, number];
 interface Blocks<T> {
   /** Convolution without bias, batch normalisation, ReLU; named by creation number, or `name` and `<name>_bn`. */
   readonly convBn: (x: T, filters: number, kernel: Kernel, options?: ConvOptions & { readonly name?: string }) => T;
-  /** Concatenated branches, projected by a 1x1 convolution with bias to the width of x: x + scale * up. */
+  /** Along channels. */
+  readonly concat: (branches: readonly T[]) => T;
+  /** The concatenated branches `mixed`, projected by a 1x1 convolution with bias to the width of x: x + scale * up. */
   readonly residual: (
     x: T,
-    branches: readonly T[],
+    mixed: T,
     options: { readonly name: string; readonly scale: number; readonly relu?: boolean },
   ) => T;
 }
@@ -66,8 +80,8 @@ function createBlocks<T>(layers: Layers<T>, width: number): Blocks<T> {
       });
       return layers.batchNormRelu(y, name === undefined ? `batch_normalization_${created}` : `${name}_bn`);
     },
-    residual(x, branches, { name, scale, relu = true }) {
-      const mixed = layers.concat(branches);
+    concat: (branches) => layers.concat(branches),
+    residual(x, mixed, { name, scale, relu = true }) {
       const filters = layers.channels(x);
       const layer = `${name}_conv`;
       const up = layers.conv2d(mixed, { layer, filters, kernel: [1, 1], stride: 1, padding: 'same', bias: true });
@@ -97,11 +111,11 @@ function mixed5b<T>(layers: Layers<T>, { convBn }: Blocks<T>, x: T): T {
 }
 
 /** Inception-ResNet-A: [N, 35, 35, 320] to itself. */
-function block35<T>({ convBn, residual }: Blocks<T>, x: T, index: number): T {
+function block35<T>({ convBn, concat, residual }: Blocks<T>, x: T, index: number): T {
   const branch0 = convBn(x, 32, 1);
   const branch1 = convBn(convBn(x, 32, 1), 32, 3);
   const branch2 = convBn(convBn(convBn(x, 32, 1), 48, 3), 64, 3);
-  return residual(x, [branch0, branch1, branch2], { name: `block35_${index}`, scale: 0.17 });
+  return residual(x, concat([branch0, branch1, branch2]), { name: `block35_${index}`, scale: 0.17 });
 }
 
 /** Reduction-A: [N, 35, 35, 320] -> [N, 17, 17, 1088]. */
@@ -112,10 +126,10 @@ function mixed6a<T>(layers: Layers<T>, { convBn }: Blocks<T>, x: T): T {
 }
 
 /** Inception-ResNet-B: [N, 17, 17, 1088] to itself. */
-function block17<T>({ convBn, residual }: Blocks<T>, x: T, index: number): T {
+function block17<T>({ convBn, concat, residual }: Blocks<T>, x: T, index: number): T {
   const branch0 = convBn(x, 192, 1);
   const branch1 = convBn(convBn(convBn(x, 128, 1), 160, [1, 7]), 192, [7, 1]);
-  return residual(x, [branch0, branch1], { name: `block17_${index}`, scale: 0.1 });
+  return residual(x, concat([branch0, branch1]), { name: `block17_${index}`, scale: 0.1 });
 }
 
 /** Reduction-B: [N, 17, 17, 1088] -> [N, 8, 8, 2080]. */
@@ -127,15 +141,23 @@ function mixed7a<T>(layers: Layers<T>, { convBn }: Blocks<T>, x: T): T {
   return layers.concat([branch0, branch1, branch2, layers.maxPool(x, { stride: 2 })]);
 }
 
-/** Inception-ResNet-C: [N, 8, 8, 2080] to itself. */
-function block8<T>({ convBn, residual }: Blocks<T>, x: T, options: { name: string; scale: number; relu: boolean }): T {
+/** The branches of Inception-ResNet-C: [N, 8, 8, 2080] -> [N, 8, 8, 448]. */
+function mixed8<T>({ convBn, concat }: Blocks<T>, x: T): T {
   const branch0 = convBn(x, 192, 1);
   const branch1 = convBn(convBn(convBn(x, 192, 1), 224, [1, 3]), 256, [3, 1]);
-  return residual(x, [branch0, branch1], options);
+  return concat([branch0, branch1]);
 }
 
-/** Convolutions: scaled images [N, S, S, 3], S at least 75 -> maps of `conv_7b_ac` [N, 8, 8, 1536]. */
-export function convolutions<T>(layers: Layers<T>, architecture: Architecture, images: T): T {
+/** Inside of the last residual block: what its projection starts from. */
+export interface LastMixed<T> {
+  /** Concatenated branches, `block8_10_mixed` in the published network: [N, 8, 8, 448]. */
+  readonly mixed: T;
+  /** What the projected branches are added to: [N, 8, 8, 2080]. */
+  readonly input: T;
+}
+
+/** Convolutions up to the projection of the last residual block; scaled images [N, S, S, 3], S at least 75. */
+export function lastMixed<T>(layers: Layers<T>, architecture: Architecture, images: T): LastMixed<T> {
   const [repeats35, repeats17, repeats8] = architecture.blocks;
   const blocks = createBlocks(layers, architecture.width);
   let x = stem(layers, blocks, images); // [N, 35, 35, 192]
@@ -144,9 +166,20 @@ export function convolutions<T>(layers: Layers<T>, architecture: Architecture, i
   x = mixed6a(layers, blocks, x); // [N, 17, 17, 1088]
   for (let i = 1; i <= repeats17; i++) x = block17(blocks, x, i);
   x = mixed7a(layers, blocks, x); // [N, 8, 8, 2080]
-  for (let i = 1; i <= repeats8; i++) x = block8(blocks, x, { name: `block8_${i}`, scale: 0.2, relu: true });
-  x = block8(blocks, x, { name: lastBlock(architecture), scale: 1, relu: false });
-  return blocks.convBn(x, 1536, 1, { name: 'conv_7b' }); // [N, 8, 8, 1536]
+  for (let i = 1; i <= repeats8; i++) x = blocks.residual(x, mixed8(blocks, x), { name: `block8_${i}`, scale: 0.2 }); // Inception-ResNet-C
+  return { mixed: mixed8(blocks, x), input: x };
+}
+
+/** The other convolutions, which have names and so count no further: -> maps of `conv_7b_ac` [N, 8, 8, 1536]. */
+export function lastMaps<T>(layers: Layers<T>, architecture: Architecture, { mixed, input }: LastMixed<T>): T {
+  const { convBn, residual } = createBlocks(layers, architecture.width);
+  const x = residual(input, mixed, { name: lastBlock(architecture), scale: 1, relu: false }); // [N, 8, 8, 2080]
+  return convBn(x, 1536, 1, { name: 'conv_7b' });
+}
+
+/** All of them: scaled images -> maps of `conv_7b_ac` [N, 8, 8, 1536]. */
+export function convolutions<T>(layers: Layers<T>, architecture: Architecture, images: T): T {
+  return lastMaps(layers, architecture, lastMixed(layers, architecture, images));
 }
 
 /** Trunk: scaled images -> features [N, 1536], the mean over pixels of the maps. */

@@ -1,4 +1,5 @@
 import type { ClassifierConfig } from '../../contract/study.ts';
+import type { Cut } from './network.ts';
 import type { BatchNormMode } from './tensor-layers.ts';
 
 /**
@@ -11,6 +12,12 @@ import type { BatchNormMode } from './tensor-layers.ts';
 /** Layers that stay at their initial weights: none; those of the reference recipe; all but the head; all below `mixed_7a`. */
 export type Frozen = ClassifierConfig['freeze'] | 'trunk' | 'belowTop';
 
+/** Features at the cut, of so many views per training image. */
+export interface FeatureCache {
+  readonly cut: Cut;
+  readonly views: number;
+}
+
 export interface TrainingPhase {
   readonly name: 'whole' | 'head' | 'fineTune';
   /** Complete epochs before it. */
@@ -22,26 +29,27 @@ export interface TrainingPhase {
   /** Field of the study file that says so. */
   readonly rateField: 'learningRate' | 'fineTuneLearningRate';
   readonly earlyStoppingPatience: number;
-  /** Views per training image whose cached features it trains on; null where it sees fresh images. */
-  readonly cachedViews: number | null;
+  /** What is computed once per image, because all below the cut is frozen; null where the phase sees fresh images. */
+  readonly cache: FeatureCache | null;
 }
 
 /** The phases in order; the last one is open-ended. */
 export function planPhases(config: ClassifierConfig): readonly TrainingPhase[] {
   const { learningRate, earlyStoppingPatience } = config;
+  const views = config.featureCache ?? null;
+  const cacheAt = (cut: Cut): FeatureCache | null => (views === null ? null : { cut, views });
   const first = { fromEpoch: 0, learningRate, rateField: 'learningRate' } as const;
   if (config.weights === null || config.headEpochs === 0) {
     const { freeze, bn } = config;
     const batchNorm = batchNormOf(config);
-    return [{ ...first, name: 'whole', freeze, bn, batchNorm, earlyStoppingPatience, cachedViews: null }];
+    // The schema takes a cache here only where `freeze` and `bn` leave nothing to train below this cut.
+    const cache = cacheAt('lastMixed');
+    return [{ ...first, name: 'whole', freeze, bn, batchNorm, earlyStoppingPatience, cache }];
   }
   const frozen = { bn: 'frozen', batchNorm: { kind: 'moving' } } as const;
   return [
     // Early stopping would end the training before its trunk was ever trained.
-    {
-      ...{ ...first, ...frozen, name: 'head', freeze: 'trunk', earlyStoppingPatience: 0 },
-      cachedViews: config.featureCache ?? null,
-    },
+    { ...{ ...first, ...frozen, name: 'head', freeze: 'trunk', earlyStoppingPatience: 0 }, cache: cacheAt('pooled') },
     {
       ...frozen,
       name: 'fineTune',
@@ -50,7 +58,7 @@ export function planPhases(config: ClassifierConfig): readonly TrainingPhase[] {
       learningRate: config.fineTuneLearningRate,
       rateField: 'fineTuneLearningRate',
       earlyStoppingPatience,
-      cachedViews: null,
+      cache: null,
     },
   ];
 }

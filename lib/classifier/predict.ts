@@ -45,7 +45,7 @@ export async function loadClassifier(options: {
   const { variables } = planNetwork(architectureOf(config), inputSize);
   const values = await readWeights(weightsFile, modelOptions, variables);
   const model = createModel(modelOptions, ({ name }) => values.get(name) ?? new Float32Array());
-  const step = compilePredictStep({ model, from: 'images', settings, batchSize });
+  const step = compilePredictStep({ model, settings, batchSize });
   const run = (images: readonly RawImage[]): { logits: Float32Array; features: Float32Array } => {
     const logits = new Float32Array(images.length * 2);
     const features = new Float32Array(images.length * model.plan.features);

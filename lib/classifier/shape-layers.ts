@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../errors.ts';
 import type { Layers } from './layers.ts';
-import { head, headLayers, lastBlock, trunk, type Architecture } from './network.ts';
+import { head, lastBlock, layersAbove, trunk, type Architecture, type Cut, type LastMixed } from './network.ts';
 import type { Frozen } from './phases.ts';
 
 /** Shape of one activation without N: [H, W, C], or [C] after pooling over pixels. */
@@ -118,6 +118,24 @@ export function planLayers(build: (layers: Layers<ActivationShape>) => Activatio
   return { variables, features: lastOf(features), parameters, outputs };
 }
 
+/** Inside of the last residual block, `mixed` [8, 8, 448] and `input` [8, 8, 2080] at width 1 and 299 px. */
+export function lastMixedShape(
+  { variables, outputs }: NetworkPlan,
+  architecture: Pick<Architecture, 'blocks'>,
+): LastMixed<ActivationShape> {
+  const projection = `${lastBlock(architecture)}_conv`;
+  const input = pixels(outputs.get(projection) ?? []); // its output, too: the block adds the two
+  const [, , channels = 0] = variables.find(({ name }) => name === `${projection}/kernel`)?.shape ?? [];
+  return { mixed: [input[0], input[1], channels], input };
+}
+
+/** Values that the layers below `cut` make of one image. */
+export function featureSize(plan: NetworkPlan, cut: Cut, architecture: Pick<Architecture, 'blocks'>): number {
+  if (cut === 'pooled') return plan.features;
+  const { mixed, input } = lastMixedShape(plan, architecture);
+  return sizeOf(mixed) + sizeOf(input);
+}
+
 /** Bytes that a file with weights of this network may have: with optimiser slots, another head, and a topology. */
 export const maxWeightFileBytes = ({ parameters }: Pick<NetworkPlan, 'parameters'>): number =>
   4 * 4 * parameters + 64 * 2 ** 20;
@@ -150,9 +168,9 @@ function freeLayers(plan: NetworkPlan, freeze: Frozen, blocks: Architecture['blo
     case 'none':
       return null;
     case 'trunk':
-      return new Set(headLayers);
+      return new Set(layersAbove('pooled', { blocks }));
     case 'nakata':
-      return new Set([`${lastBlock({ blocks })}_conv`, 'conv_7b', ...headLayers]);
+      return new Set(layersAbove('lastMixed', { blocks }));
     case 'belowTop': {
       const layers = plan.variables.map(({ name }) => layerOf(name));
       return new Set(layers.slice(layers.lastIndexOf(`block17_${blocks[1]}_conv`) + 1));

@@ -113,10 +113,10 @@ function lostWeights({ epoch, history }: TrainingState): DivergedError {
 
 /** Gives the phase under way the features that it trains on, and a later one its images back; false when stopped on the way. */
 async function provideFeatures(training: Training, context: EngineContext, epoch: number): Promise<boolean> {
-  const { cachedViews } = training.phaseAfter(epoch);
-  if (cachedViews === null) training.useFeatures(null);
+  const { cache } = training.phaseAfter(epoch);
+  if (cache === null) training.useFeatures(null);
   else if (!training.hasFeatures()) {
-    const features = await cacheFeatures(training, context, cachedViews);
+    const features = await cacheFeatures(training, context, cache);
     if (features === null) return false;
     training.useFeatures(features);
   }

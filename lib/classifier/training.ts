@@ -22,7 +22,7 @@ import { createModel, initialValues, type Model } from './model.ts';
 import { planPhases, type TrainingPhase } from './phases.ts';
 import { explodedLoss } from './recovery.ts';
 import { trainableNames } from './shape-layers.ts';
-import { compilePredictStep, compileTrainStep } from './steps.ts';
+import { compileHalves, compilePredictStep, compileTrainStep } from './steps.ts';
 import type { LabelledSet, TrainingSets } from './training-images.ts';
 
 /** What one training computes, without files and events: an optimiser step and a validation. */
@@ -36,9 +36,9 @@ export interface Training {
   /** Of the epoch that goes on after `epoch` complete ones. */
   readonly phaseAfter: (epoch: number) => TrainingPhase;
   readonly stepsPerEpoch: number;
-  /** Images to features and logits, in inference mode. */
-  readonly predictStep: CompiledStep;
-  /** What a phase with `cachedViews` trains on and validates by, from now on; null for images again. */
+  /** Images to features at the cut of the phase that caches them, in inference mode. */
+  readonly featureStep: CompiledStep;
+  /** What a phase with a cache trains on and validates by, from now on; null for images again. */
   useFeatures(features: Features | null): void;
   hasFeatures(): boolean;
   /** One optimiser step of `epoch` (from 0); returns its loss. Throws DivergedError when that is not finite, or exploded. */
@@ -74,14 +74,17 @@ export function createTraining(task: TrainClassifierTask, settings: EngineSettin
   const model = createModel({ name: 'classifier', config, inputSize, channels }, (spec) =>
     initialValues(spec, { seed, stream }),
   );
-  const running = planPhases(config).map((phase) => startPhase(phase, { model, config, settings }));
+  const phases = planPhases(config);
+  const running = phases.map((phase) => startPhase(phase, { model, config, settings }));
   const runningAfter = (epoch: number): RunningPhase => {
     const current = running.findLast(({ phase }) => phase.fromEpoch <= epoch);
     if (current === undefined) throw new RangeError(`no phase of the training has an epoch ${epoch}`);
     return current;
   };
-  const predictStep = compilePredictStep({ model, from: 'images', settings, batchSize: config.batchSize });
-  const headStep = compilePredictStep({ model, from: 'features', settings, batchSize: config.batchSize });
+  const passes = { model, settings, batchSize: config.batchSize };
+  const predictStep = compilePredictStep(passes);
+  const { cut } = phases.find(({ cache }) => cache !== null)?.cache ?? { cut: 'pooled' }; // recorded only when run
+  const halves = compileHalves({ ...passes, cut });
   const fromImages = {
     input: alteredImages(task, sets.train),
     logits: logitsOfImages(task, sets.validation, predictStep),
@@ -92,17 +95,17 @@ export function createTraining(task: TrainClassifierTask, settings: EngineSettin
     sets,
     model,
     parts: { model, adamAfter: (epoch) => stateByName(runningAfter(epoch).adam), identity: identityOf(task, sets) },
-    phases: running.map(({ phase }) => phase),
+    phases,
     phaseAfter: (epoch) => runningAfter(epoch).phase,
     stepsPerEpoch: stepsPerEpoch(sets.train.images.length, config.batchSize),
-    predictStep,
+    featureStep: halves.below,
     useFeatures(features) {
       source =
         features === null
           ? fromImages
           : {
               input: viewsOfFeatures(task, features.train),
-              logits: logitsOfFeatures(task, features.validation, headStep),
+              logits: logitsOfFeatures(task, features.validation, halves.above),
             };
     },
     hasFeatures: () => source !== fromImages,
@@ -118,7 +121,8 @@ export function createTraining(task: TrainClassifierTask, settings: EngineSettin
       ),
     dispose() {
       predictStep.dispose();
-      headStep.dispose();
+      halves.below.dispose();
+      halves.above.dispose();
       for (const { step, adam } of running) {
         step.dispose();
         for (const variable of adam.state) variable.dispose();
@@ -139,8 +143,8 @@ function startPhase(
   phase: TrainingPhase,
   { model, config, settings }: { model: Model; config: TrainClassifierTask['config']; settings: EngineSettings },
 ): RunningPhase {
-  const { freeze, bn, batchNorm, cachedViews } = phase;
-  const from = cachedViews === null ? 'images' : 'features';
+  const { freeze, bn, batchNorm, cache } = phase;
+  const from = cache?.cut ?? 'images';
   const names = new Set(trainableNames(model.plan, { freeze, bn, blocks: config.blocks }));
   const trained = [...model.variables].filter(([name]) => names.has(name)).map(([, variable]) => variable);
   const name = phase.name === 'head' ? 'classifierHeadAdam' : 'classifierAdam';

@@ -11,6 +11,7 @@ const file = { studyId: 's1', dataset: { name: 'busi' }, classes: { negative: 'b
 
 async function plan(over: object, free: number | null = null, hasGpu = false): Promise<StudyPlan> {
   const store = createMemoryStore();
+  await store.put('weights/w', Buffer.from('weights'));
   const paths = ['benign', 'malignant'].flatMap((name) => Array.from({ length: 40 }, (_, i) => `${name}/${i}.png`));
   const source = await putManifest<DatasetImport>(store, {
     ...{ kind: 'import', name: 'busi' },
@@ -44,5 +45,22 @@ describe('the plan of a study', () => {
     await expect(plan(huge, 1e18)).rejects.toThrow(/memory/);
     expect((await plan(huge, 1e18, true)).warnings.join()).toContain('a GPU has its own');
     expect((await plan(huge)).warnings.join()).toContain('a GPU has its own'); // trained elsewhere
+  });
+  it('asks for the space of cached features: of real and synthetic images in the store, of the larger set in the work directory', async () => {
+    const needs = async (classifier: object, free?: number): Promise<number> => {
+      const recipe = { weights: 'weights/w', headEpochs: 0, freeze: 'nakata', bn: 'frozen', ...classifier };
+      const small = { synthesis: { imagesPerClass: 100 }, split: { test: 0.25 }, repeats: 3 };
+      return (await plan({ ...small, classifier: recipe }, free)).estimatedBytes;
+    };
+    const perView = 4 * 6 * 6 * (448 + 2080);
+    const none = await needs({});
+    const two = await needs({ featureCache: 2 });
+    expect(two - none).toBe(2 * perView * (60 + 200));
+    // A third view is altered at random, in each repeat otherwise.
+    expect((await needs({ featureCache: 3 })) - none).toBe(3 * 3 * perView * (60 + 200));
+    expect(await needs({ featureCache: 2 }, two + 2 * perView * 200)).toBe(two);
+    await expect(needs({ featureCache: 2 }, two + 2 * perView * 200 - 1)).rejects.toThrow(
+      /GB in the store and, for cached features, 0\.1 GB in the work directory, .* GB are free/,
+    );
   });
 });

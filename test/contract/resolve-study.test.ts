@@ -52,13 +52,22 @@ describe('resolveStudyFile', () => {
     expect(problem?.message).toContain('expected 0 with freeze "nakata", found 3');
   });
 
-  it('has no field of the feature cache unless it is asked for, and takes it only where a whole trunk is frozen', () => {
+  it('has no field of the feature cache unless it is asked for, and takes it only where all below the cut is frozen', () => {
     const weights = 'weights/x.h5';
     expect(resolveStudyFile(minimal).classifier).not.toHaveProperty('featureCache');
     expect(resolveStudyFile({ ...minimal, classifier: { weights, featureCache: 2 } }).classifier.featureCache).toBe(2);
     const refused = (classifier: object): string => problemsOf({ ...minimal, classifier })[0]?.message ?? '';
-    expect(refused({ featureCache: 2 })).toContain('only while the whole trunk is frozen');
-    expect(refused({ weights, headEpochs: 0, featureCache: 2 })).toContain('only while the whole trunk is frozen');
+    const recipe = { weights, headEpochs: 0, freeze: 'nakata', bn: 'frozen', featureCache: 2 };
+    expect(resolveStudyFile({ ...minimal, classifier: recipe }).classifier.featureCache).toBe(2);
+    const other = [
+      { featureCache: 2 },
+      ...[{ weights: null, allowRandomTrunk: true }, { freeze: 'none' }, { bn: 'batch' }].map((field) => ({
+        ...recipe,
+        ...field,
+      })),
+    ];
+    for (const classifier of other)
+      expect(refused(classifier)).toMatch(/frozen: expected `weights` with `headEpochs` above 0, or .*`bn: frozen`/);
     const mirrorOnly = { weights, shift: 0, zoom: 0, brightness: 0, contrast: 0 };
     expect(refused({ ...mirrorOnly, featureCache: 3 })).toContain('expected at most 2, found 3');
     expect(refused({ ...mirrorOnly, mirror: false, featureCache: 2 })).toContain('expected at most 1, found 2');

@@ -34,7 +34,7 @@ function train(settings: EngineSettings, steps = 3) {
   const trained = [...model.variables.values()].filter(({ trainable }) => trainable);
   const adam = createAdam({ name: 'adam', variables: trained, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 });
   const step = compileTrainStep({ model, from: 'images', adam, trained, batchNorm, config, settings });
-  const predict = compilePredictStep({ model, from: 'images', settings, batchSize: config.batchSize });
+  const predict = compilePredictStep({ model, settings, batchSize: config.batchSize });
   const losses: number[] = [];
   const counts: number[] = [];
   try {

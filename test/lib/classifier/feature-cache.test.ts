@@ -1,17 +1,17 @@
-import { copyFile } from 'node:fs/promises';
+import { copyFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { TrainClassifierTask } from '../../../contract/engine.ts';
 import type { EpochRecord } from '../../../contract/manifests.ts';
 import type { ClassifierConfig } from '../../../contract/study.ts';
 import { viewsOfFeatures } from '../../../lib/classifier/batch-inputs.ts';
-import { loadClassifier } from '../../../lib/classifier/predict.ts';
+import { createModel } from '../../../lib/classifier/model.ts';
+import { inferenceMode } from '../../../lib/classifier/tensor-layers.ts';
 import { trainClassifier } from '../../../lib/classifier/train.ts';
 import { toInput } from '../../../lib/classifier/training-images.ts';
 import { loadShardImages } from '../../../lib/dataset/shard.ts';
 import { readTensorFile } from '../../../lib/engine/tensor-file.ts';
 import { tf } from '../../../lib/engine/tf.ts';
-import type { RawImage } from '../../../lib/image/raw-image.ts';
 import {
   featureFiles,
   fp32,
@@ -19,30 +19,34 @@ import {
   tinyConfig,
   trainingRoom,
   type Exchange,
+  type Part,
 } from '../../support/classifier-training.ts';
 import { recordInto } from '../../support/training-runner.ts';
 
 const room = trainingRoom('features', { train: 9, validation: 3 });
 
 const still = { mirror: false, shift: 0, zoom: 0, brightness: 0, contrast: 0 };
-const headFirst = {
-  ...tinyConfig,
-  ...{ weights: 'weights/given', headEpochs: 2, learningRate: 0.01, fineTuneLearningRate: 0.005 },
-};
-type Over = Partial<TrainClassifierTask>;
-const task = (config: Partial<ClassifierConfig>, over: Over = {}): Over => ({
-  config: { ...headFirst, ...config },
-  pretrainedFile: room.given.file,
-  ...over,
-});
-const { train } = room;
+const pretrained = { ...tinyConfig, weights: 'weights/given', learningRate: 0.01 };
 const whole = [{ untilEpoch: 3 }];
 
-describe('the feature cache', () => {
-  it('changes the losses by rounding alone, in the phase that uses it and in the next one', async () => {
-    const without = await train('without', whole, task(still));
-    const withCache = await train('with', whole, task({ ...still, featureCache: 1 }));
-    // Recorded alone, the head may round otherwise than behind its trunk.
+/** The trainings that a cache is for, by their cut. */
+const configs = {
+  pooled: { ...pretrained, headEpochs: 2, fineTuneLearningRate: 0.005 },
+  lastMixed: { ...pretrained, headEpochs: 0, freeze: 'nakata', bn: 'frozen' },
+} as const;
+
+describe.each(['pooled', 'lastMixed'] as const)('the feature cache at the cut %s', (cut) => {
+  const over = (config: Partial<ClassifierConfig>): Partial<TrainClassifierTask> => ({
+    config: { ...configs[cut], ...config },
+    pretrainedFile: room.given.file,
+  });
+  const train = (name: string, parts: readonly Part[], of: Partial<TrainClassifierTask>, exchange?: Exchange) =>
+    room.train(`${cut}-${name}`, parts, of, exchange);
+
+  it('changes the losses by rounding alone', async () => {
+    const without = await train('without', whole, over(still));
+    const withCache = await train('with', whole, over({ ...still, featureCache: 1 }));
+    // Recorded by themselves, the layers above the cut may round otherwise than behind those below it.
     const [expected, found] = [without, withCache].map((outcome) => outcome['history'] as readonly EpochRecord[]);
     expect(found).toHaveLength(3);
     found?.forEach(({ trainLoss, validationLoss, ...record }, i) => {
@@ -53,82 +57,113 @@ describe('the feature cache', () => {
     });
   });
 
-  it('stopped while it is filled and in every phase, and resumed with and without what was stored, gives the same bytes', async () => {
-    const of = task({ featureCache: 3 });
+  it('stopped while it is filled and later, and resumed with and without what was stored, gives the same bytes', async () => {
+    const of = over({ featureCache: 3 });
     const expected = await train('whole', whole, of);
     const parts = [{ untilEpoch: 3, stopAt: 8 }, { untilEpoch: 1 }, { untilEpoch: 3, stopAt: 40 }, ...whole];
     expect(await train('cut', parts, of)).toEqual(expected);
-    expect(await train('cut-stored', parts, of, featureFiles(room.dir).exchange)).toEqual(expected);
-    const filling = await recordInto(join(room.dir, 'filling'), fp32, { stopWhen: ({ phase }) => phase === 'measure' });
+    const store = featureFiles(room.dir);
+    expect(await train('cut-stored', parts, of, store.exchange)).toEqual(expected);
+    // The layers above the cut have moved meanwhile.
+    expect(store.written).toHaveLength(2);
+    const filling = await recordInto(join(room.dir, `${cut}-filling`), fp32, {
+      stopWhen: ({ phase }) => phase === 'measure',
+    });
     expect(await trainClassifier(room.task(of), filling.context)).toMatchObject({ epoch: 0, finished: false });
     expect(filling.checkpoints).toEqual([]);
   });
 
   it('holds the features of each image and of its mirror image', async () => {
     const store = featureFiles(room.dir);
-    await train('views', [{ untilEpoch: 1 }], task({ ...still, mirror: true, featureCache: 2 }), store.exchange);
+    await train('views', [{ untilEpoch: 1 }], over({ ...still, mirror: true, featureCache: 2 }), store.exchange);
     const { tensors } = await readTensorFile(store.written[0] ?? '');
-    const { images } = await loadShardImages([...room.sets.train.negative, ...room.sets.train.positive]);
-    const size = { inputSize: 75, channels: 1 as const };
-    const inputs = images.map((image): RawImage => ({
-      width: 75,
-      height: 75,
-      channels: 1,
-      data: toInput(image, size),
-    }));
-    const mirrored = inputs.map((image) => ({
-      ...image,
-      data: image.data.map((_, i) => image.data[i - (i % 75) + 74 - (i % 75)] ?? 0),
-    }));
-    const model = { ...size, config: tinyConfig, weightsFile: room.given.file, temperature: 1 };
-    const classifier = await loadClassifier({ model, settings: fp32, batchSize: 4 });
-    const expected = classifier.features(inputs.flatMap((image, i) => [image, mirrored[i] ?? image]));
-    classifier.dispose();
-    expect(tensors.get('features')?.values).toEqual(expected);
+    const found = tensors.get('features')!;
+    const options = { name: 'views', config: tinyConfig, inputSize: 75, channels: 1 } as const;
+    const { negative, positive } = room.sets.train;
+    const { images } = await loadShardImages([...negative, ...positive]);
+    const model = createModel(options, ({ name }) => room.given.values.get(name)!);
+    const expected = tf.tidy(() => {
+      const pixels = tf.tensor4d(
+        images.flatMap((image) => [...toInput(image, options)]),
+        [18, 75, 75, 1],
+      );
+      const views = tf.reshape(tf.stack([pixels, tf.reverse(pixels, 2)], 1), [36, 75, 75, 1]) as tf.Tensor4D;
+      if (cut === 'pooled') return model.forward(views, inferenceMode).features.dataSync();
+      const { mixed, input } = model.lastMixed(views, inferenceMode);
+      return tf.concat([tf.reshape(mixed, [36, -1]), tf.reshape(input, [36, -1])], 1).dataSync();
+    });
+    model.dispose();
+    const scale = Math.max(...expected.map(Math.abs));
+    expect(found.values).toHaveLength(expected.length);
+    expect(Math.max(...expected.map((value, i) => Math.abs(value - found.values[i]!))) / scale).toBeLessThan(1e-5);
   });
 
-  it('is filled once for all trainings of the same trunk on the same images, and anew for others', async () => {
+  it('is filled once for all trainings of the same frozen layers on the same images, and anew for others', async () => {
     const store = featureFiles(room.dir);
-    const one = [{ untilEpoch: 1 }];
-    const filled = async (name: string, of: Over): Promise<number> => {
+    const filled = async (name: string, of: Partial<TrainClassifierTask>): Promise<number> => {
       const before = store.written.length;
-      await train(name, one, of, store.exchange);
+      await train(name, [{ untilEpoch: 1 }], of, store.exchange);
       return store.written.length - before;
     };
-    expect(await filled('first', task({ featureCache: 2 }))).toBe(2);
-    expect(await filled('seed', task({ featureCache: 2 }, { seed: 2 }))).toBe(0);
-    expect(await filled('rate', task({ featureCache: 2, learningRate: 0.02, headUnits: 4 }))).toBe(0);
-    expect(await filled('fewer', task({ featureCache: 1 }))).toBe(1);
-    expect(await filled('drawn', task({ featureCache: 3 }))).toBe(1);
-    expect(await filled('drawn-seed', task({ featureCache: 3 }, { seed: 2 }))).toBe(1);
-    expect(await filled('scaling', task({ featureCache: 2, inputScaling: 'unit' }))).toBe(2);
+    expect(await filled('first', over({ featureCache: 2 }))).toBe(2);
+    expect(await filled('seed', { ...over({ featureCache: 2 }), seed: 2 })).toBe(0);
+    expect(await filled('rate', over({ featureCache: 2, learningRate: 0.02, headUnits: 4 }))).toBe(0);
+    expect(await filled('fewer', over({ featureCache: 1 }))).toBe(1);
+    expect(await filled('drawn', over({ featureCache: 3 }))).toBe(1);
+    expect(await filled('drawn-seed', { ...over({ featureCache: 3 }), seed: 2 })).toBe(1);
+    expect(await filled('scaling', over({ featureCache: 2, inputScaling: 'unit' }))).toBe(2);
     const { file } = await givenWeights(room.dir, 6);
-    expect(await filled('trunk', task({ featureCache: 2 }, { pretrainedFile: file }))).toBe(2);
-    const more = { ...room.sets.train, negative: [...room.sets.train.negative, ...room.sets.validation.negative] };
-    expect(await filled('images', task({ featureCache: 2 }, { train: more }))).toBe(1);
+    expect(await filled('trunk', { ...over({ featureCache: 2 }), pretrainedFile: file })).toBe(2);
+    const { train: images, validation } = room.sets;
+    const more = { ...images, negative: [...images.negative, ...validation.negative] };
+    expect(await filled('images', { ...over({ featureCache: 2 }), train: more })).toBe(1);
   });
 
-  it('gives of each chosen image one of its views, drawn anew in every epoch', () => {
-    const rows = Float32Array.from({ length: 18 * 2 }, (_, i) => i); // 9 images, 2 views, 2 features
-    const input = viewsOfFeatures(room.task(), { size: 2, views: 2, rows });
+  it('refuses a file that holds other features, and leaves no tensor behind', async () => {
+    const tensors = tf.memory().numTensors;
+    const exchange: Exchange = ({ file }) => copyFile(room.given.file, file);
+    await expect(train('other', whole, over({ featureCache: 1 }), exchange)).rejects.toThrow(
+      /does not hold the features \[18, \d+\] with key .*its format is echoforge-classifier/,
+    );
+    expect(tf.memory().numTensors).toBe(tensors);
+  });
+});
+
+describe('features of the two cuts', () => {
+  it('are found by a training of the same cut alone', async () => {
+    const store = featureFiles(room.dir);
+    for (const [i, cut] of (['pooled', 'lastMixed'] as const).entries()) {
+      const config = { ...configs[cut], featureCache: 1 };
+      await room.train(`both-${cut}`, [{ untilEpoch: 1 }], { config, pretrainedFile: room.given.file }, store.exchange);
+      expect(store.written).toHaveLength(2 * (i + 1));
+    }
+  });
+  it('stay in the work directory, where a training that goes back finds them', async () => {
+    const config = { ...configs.lastMixed, learningRate: 1e30, featureCache: 1 };
+    const asked: string[] = [];
+    const exchange: Exchange = ({ stage }) => Promise.resolve(void asked.push(stage));
+    const over = { config, pretrainedFile: room.given.file };
+    await expect(room.train('back', [{ untilEpoch: 1 }], over, exchange)).rejects.toThrow('It had gone back before');
+    expect(asked).toEqual(['wanted', 'written', 'wanted', 'written']);
+    expect((await readdir(join(room.dir, 'back-0'))).filter((name) => name.startsWith('features-'))).toHaveLength(2);
+  });
+});
+
+describe('a batch of cached features', () => {
+  it('has of each chosen image one of its views, drawn anew in every epoch', () => {
+    // 9 images, 2 views, 2 features
+    const read = (row: number, target: Float32Array, offset: number): void =>
+      target.set([2 * row, 2 * row + 1], offset);
+    const input = viewsOfFeatures(room.task(), { size: 2, views: 2, read });
     const drawn = [0, 1, 2, 3].map((epoch) => {
-      const { features } = input([8, 0, 3, 3], { epoch, position: 0 });
-      const values = [...features!.dataSync()];
-      features!.dispose();
+      const tensors = input([8, 0, 3, 3], { epoch, position: 0 });
+      const values = 'features' in tensors ? [...tensors.features.dataSync()] : [];
+      tf.dispose(tensors);
       const rowsOf = [0, 2, 4, 6].map((at) => values[at]! / 2);
       expect(values).toEqual(rowsOf.flatMap((row) => [2 * row, 2 * row + 1]));
       expect(rowsOf.map((row) => Math.floor(row / 2))).toEqual([8, 0, 3, 3]);
       return rowsOf.map((row) => row % 2).join('');
     });
     expect(new Set(drawn).size).toBeGreaterThan(2);
-  });
-
-  it('refuses a file that holds other features, and leaves no tensor behind', async () => {
-    const tensors = tf.memory().numTensors;
-    const exchange: Exchange = ({ file }) => copyFile(room.given.file, file);
-    await expect(train('other', whole, task({ featureCache: 1 }), exchange)).rejects.toThrow(
-      /does not hold the \d+ features with key .*its format is echoforge-classifier/,
-    );
-    expect(tf.memory().numTensors).toBe(tensors);
   });
 });

@@ -27,6 +27,14 @@ describe('planPhases', () => {
     ]);
     expect(planPhases({ ...pretrained, fineTuneLayers: 'all' })[1]).toMatchObject({ freeze: 'none' });
   });
+  it('caches features at the cut below which a phase trains nothing, and only where asked', () => {
+    const cuts = (config: Partial<typeof classifier>) =>
+      planPhases({ ...pretrained, ...config }).map(({ cache }) => cache);
+    expect(cuts({ featureCache: 2 })).toEqual([{ cut: 'pooled', views: 2 }, null]);
+    const recipe = { headEpochs: 0, freeze: 'nakata', bn: 'frozen' } as const;
+    expect(cuts({ ...recipe, featureCache: 3 })).toEqual([{ cut: 'lastMixed', views: 3 }]);
+    expect([...cuts({}), ...cuts(recipe)]).toEqual([null, null, null]);
+  });
   it('leaves the reference recipe its unbiased moving variance', () => {
     const nakata = planPhases({ ...pretrained, headEpochs: 0, freeze: 'nakata' });
     expect(nakata).toMatchObject([{ freeze: 'nakata', batchNorm: { kind: 'batchUpdate', unbiased: true } }]);

@@ -103,6 +103,13 @@ describe('trainClassifier on a pretrained trunk', () => {
     expect(moved).not.toContain('batch_normalization_1');
   });
 
+  it('moves what the reference recipe trains and nothing else, from cached features too', async () => {
+    const recipe = { headEpochs: 0, freeze: 'nakata', bn: 'frozen' } as const;
+    const free = new Set(['block8_2_conv', 'conv_7b', ...head]);
+    expect(await movedLayers(recipe, 2)).toEqual(free);
+    expect(await movedLayers({ ...recipe, featureCache: 2 }, 2)).toEqual(free);
+  });
+
   it('changes the rate with the phase, and keeps one phase from random weights', async () => {
     const rates = async (over: Partial<TrainClassifierTask>): Promise<number[]> => {
       const { history } = await train(`rates-${over.pretrainedFile}`.replaceAll('/', '-'), [{ untilEpoch: 3 }], over);
