@@ -24,10 +24,19 @@ import {
   type Snapshot,
   type SyntheticSetManifest,
 } from '../contract/manifests.ts';
-import { queries, signals, trainingName, updates, workflowIdOf, type ClassifierTraining } from '../contract/names.ts';
+import {
+  generatorStep,
+  queries,
+  signals,
+  trainingName,
+  updates,
+  workflowIdOf,
+  type ClassifierTraining,
+} from '../contract/names.ts';
 import type {
   ApproveSnapshotRequest,
   PauseRequest,
+  ProgressSnapshot,
   StepProgress,
   StudyProgress,
   StudyResult,
@@ -75,6 +84,7 @@ export async function study(file: unknown): Promise<StudyResult> {
   const generators = await perClass(train, { sideBySide: onTwoDevices(resolved) });
 
   const snapshots = await perClass((side) => control.listSnapshots({ generator: generators[side] }));
+  state.offer(snapshots);
   if (config.gates.includes('snapshot')) await state.awaitApproval();
   const make = async (side: ClassSide): Promise<SynthesizeResult & { snapshot: Snapshot }> => {
     const choice = state.chooseSnapshot(side, snapshots[side]);
@@ -159,6 +169,12 @@ function onTwoDevices({ study: config }: ResolvedStudy): boolean {
   const queue = config.queues.trainGenerator;
   return typeof queue !== 'string' && queue.negative !== queue.positive;
 }
+
+const shownSnapshot = ({ nimg, weights, metric }: Snapshot): ProgressSnapshot => ({
+  nimg,
+  sha256: weights.sha256,
+  metric,
+});
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
@@ -251,6 +267,14 @@ class StudyState {
     }
   }
 
+  /** Shows what there is to choose from, also of a generator that was found finished and so reported none. */
+  offer(snapshots: PerClass<readonly Snapshot[]>): void {
+    for (const side of classSides) {
+      const step = this.steps.get(this.generatorOf(side));
+      if (step) this.steps.set(step.step, { ...step, snapshots: snapshots[side].map(shownSnapshot) });
+    }
+  }
+
   /** The approved snapshot, otherwise the one with the lowest metric; from here on the choice stands. */
   chooseSnapshot(
     side: ClassSide,
@@ -324,7 +348,7 @@ class StudyState {
     if (!side) throw new Error(`"${request.class}" is not a class of this study`);
     if (this.closedForApproval.has(side))
       throw new Error(`synthesis of ${request.class} has started; its snapshot stands`);
-    const known = this.steps.get(`generator/${request.class}`)?.snapshots ?? [];
+    const known = this.steps.get(this.generatorOf(side))?.snapshots ?? [];
     if (!known.some((snapshot) => snapshot.sha256 === request.sha256))
       throw new Error(
         `no snapshot ${request.sha256} of ${request.class}; known: ${known.map((s) => s.sha256).join(', ') || 'none yet'}`,
@@ -350,6 +374,10 @@ class StudyState {
 
   private className(side: ClassSide): string {
     return this.known().study.classes[side];
+  }
+
+  private generatorOf(side: ClassSide): string {
+    return generatorStep(this.className(side));
   }
 
   private known(): ResolvedStudy {

@@ -103,6 +103,33 @@ describe('study workflow', () => {
     expect(world.fakes.decisions.map(({ type }) => type)).toEqual(['approveSnapshot', 'approveSnapshot']);
   });
 
+  it('takes approvals after it was cancelled at the snapshot gate and found its generators finished', async () => {
+    const gated = { ...file, gates: ['snapshot'] };
+    const handle = await start(gated);
+    const atGate = async (): Promise<string | null> => (await progressOf(handle)).awaiting;
+    await expect.poll(atGate, { timeout: 30_000 }).toContain('benign and malignant');
+    await handle.cancel();
+    await expect(handle.result()).rejects.toBeInstanceOf(WorkflowFailedError);
+    const again = await world.client.workflow.start('study', {
+      workflowId: handle.workflowId,
+      taskQueue: queues.control,
+      args: [{ ...gated, studyId: handle.workflowId.replace('study/', '') }],
+    });
+    await expect.poll(async () => (await progressOf(again)).awaiting, { timeout: 30_000 }).toContain('benign');
+    const step = (await progressOf(again)).steps.find((other) => other.step === 'generator/benign');
+    expect(step).toMatchObject({ state: 'done', detail: 'finished earlier' });
+    expect(step?.snapshots.map(({ nimg, metric }) => [nimg, metric?.value])).toEqual([
+      ...[[0, 50], ...[64, 128, 192, 256].map((nimg) => [nimg, 10 + nimg / 1000])],
+    ]);
+    const sha256 = step?.snapshots.at(-1)?.sha256;
+    for (const name of ['benign', 'malignant'])
+      await again.executeUpdate('approveSnapshot', { args: [{ class: name, sha256, by: 'radiologist' }] });
+    await again.result();
+    expect(world.fakes.calls.filter((name) => name === 'publishGenerator')).toHaveLength(2);
+    const sets = [...world.fakes.finished.values()].filter(({ kind }) => kind === 'syntheticSet');
+    expect(sets.map((set) => set.sha256)).toEqual([sha256, sha256]);
+  });
+
   it('opens the test set only after resume when the study file asks for that gate', async () => {
     const handle = await start({ gates: ['test-set'] });
     await expect.poll(async () => (await progressOf(handle)).awaiting, { timeout: 30_000 }).toBe('test-set');
