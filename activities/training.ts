@@ -36,7 +36,13 @@ import {
   type GeneratorState,
 } from '../contract/training-state.ts';
 import { maxWeightFileBytes, planNetwork } from '../lib/classifier/shape-layers.ts';
-import { describeTraining, mayRollBack, mostDiverse, rolledBack } from '../lib/generator/roll-back.ts';
+import {
+  awaitingDecision,
+  describeTraining,
+  mayRollBack,
+  mostDiverse,
+  rolledBack,
+} from '../lib/generator/roll-back.ts';
 import { getManifest, putBlobFile } from '../lib/storage/blobs.ts';
 import { activityLabels, shutdownFailure, stoppedByWorkflow, withWorkDir } from './activity-support.ts';
 import { exchangeFeatures } from './feature-files.ts';
@@ -156,15 +162,16 @@ async function commitCheckpoint(
   }));
 }
 
-/** Goes back to the last good checkpoint; false when a person must decide first. */
+/** Goes back to a good checkpoint; false when a person must decide first. */
 async function tryRollBack(
   training: Training<GeneratorState>,
   trouble: TrainingTrouble,
   resumes: number,
 ): Promise<boolean> {
-  const earlier = mayRollBack(training.state(), resumes) ? rolledBack(training.state(), trouble) : null;
-  if (earlier === null) return false;
-  await training.rollBack(earlier.state, earlier.dropped);
+  const may = mayRollBack(training.state(), resumes);
+  const earlier = may ? rolledBack(training.state(), trouble, resumes) : awaitingDecision(training.state());
+  if (earlier !== null) await training.rollBack(earlier.state, earlier.dropped);
+  if (!may || earlier === null) return false;
   const text = `${training.name}: ${trouble.reason}; back to ${earlier.state.nimg / 1000} kimg, on with other draws`;
   Context.current().log.warn(text, activityLabels());
   return true;

@@ -12,39 +12,66 @@ import { growsAlike } from './diversity.ts';
 const freeRollBacks = 2;
 
 /** A troubled training may roll back when it has done so less than twice since a person last decided. */
-export const mayRollBack = ({ rollBacks = [] }: GeneratorState, resumes: number): boolean =>
-  rollBacks.length < freeRollBacks * (1 + resumes);
+export const mayRollBack = (state: GeneratorState, resumes: number): boolean =>
+  sinceDecision(state, resumes).length < freeRollBacks;
 
-/**
- * The state at the checkpoint to go on from, and the files that no longer belong to it: the last one that counts; where the
- * training has gone back to that before, the one before it. Null before the first checkpoint.
- */
-export function rolledBack(
-  state: GeneratorState,
-  { nimg, reason }: TrainingTrouble,
-): { readonly state: GeneratorState; readonly dropped: readonly BlobRef[] } | null {
-  const { trouble, rollBacks = [], ...rest } = state;
-  const whole = state.kept.filter(({ snapshot }) => snapshot !== null);
-  const visited = new Set(rollBacks.map(({ toNimg }) => toNimg));
-  const target = whole.findLast(({ at }) => !visited.has(at)) ?? whole[0];
-  if (target === undefined) return null;
-  const until = target.at;
-  const kept = state.kept.filter(({ at, snapshot }) => at < until || (at === until && snapshot !== null));
-  const names = new Set(kept.map(({ file }) => file.sha256));
+/** A person decides only when a training has used the roll-backs that it had, so each decision has two of its own. */
+const sinceDecision = ({ rollBacks = [] }: GeneratorState, resumes: number): NonNullable<GeneratorState['rollBacks']> =>
+  rollBacks.slice(freeRollBacks * resumes);
+
+type Kept = GeneratorState['kept'][number];
+
+/** Checkpoints that a training may go back to, oldest first: those that came with a snapshot. */
+const goodOnes = ({ kept }: GeneratorState): Kept[] => kept.filter(({ snapshot }) => snapshot !== null);
+
+/** A state, and the files that no longer belong to it. */
+interface Earlier {
+  readonly state: GeneratorState;
+  readonly dropped: readonly BlobRef[];
+}
+
+/** The state as it was at a kept checkpoint, but for what is remembered of its troubles. */
+function stateAt(state: GeneratorState, { at, file, events }: Kept): Earlier {
+  const kept = state.kept.filter((other) => other.at < at || (other.at === at && other.snapshot !== null));
+  const names = new Set(kept.map((other) => other.file.sha256));
   return {
     state: {
-      ...rest,
-      nimg: until,
-      checkpoint: target.file,
+      ...state,
+      nimg: at,
+      checkpoint: file,
       kept,
       complete: true,
-      ticks: state.ticks.filter((tick) => tick.nimg <= until),
-      snapshots: state.snapshots.filter((snapshot) => snapshot.nimg <= until),
-      events: state.events.slice(0, target.events),
-      rollBacks: [...rollBacks, { fromNimg: nimg, toNimg: until, reason }],
+      ticks: state.ticks.filter((tick) => tick.nimg <= at),
+      snapshots: state.snapshots.filter((snapshot) => snapshot.nimg <= at),
+      events: state.events.slice(0, events),
     },
-    dropped: state.kept.map(({ file }) => file).filter(({ sha256 }) => !names.has(sha256)),
+    dropped: state.kept.map((other) => other.file).filter(({ sha256 }) => !names.has(sha256)),
   };
+}
+
+/**
+ * The state at the checkpoint to go on from: the last good one; where the training has gone back to that since a person
+ * last decided, the one before it. What a person chose to go on from is never given up: where that would happen the training
+ * tries the last good one once more. Null before the first checkpoint.
+ */
+export function rolledBack(state: GeneratorState, { nimg, reason }: TrainingTrouble, resumes: number): Earlier | null {
+  const recent = sinceDecision(state, resumes).map(({ toNimg }) => toNimg);
+  const chosen = resumes > 0 ? (recent[0] ?? 0) : 0;
+  const targets = goodOnes(state).filter(({ at }) => at >= chosen);
+  const target = targets.findLast(({ at }) => !recent.includes(at)) ?? targets.at(-1);
+  if (target === undefined) return null;
+  const { state: earlier, dropped } = stateAt(state, target);
+  const { trouble, rollBacks = [], ...rest } = earlier;
+  return { state: { ...rest, rollBacks: [...rollBacks, { fromNimg: nimg, toNimg: target.at, reason }] }, dropped };
+}
+
+/**
+ * The state in which a troubled training waits for a person: at its last good checkpoint, where it will go on or end. What
+ * was saved on the way after that depends on pauses. Null when it stands there.
+ */
+export function awaitingDecision(state: GeneratorState): Earlier | null {
+  const last = goodOnes(state).at(-1);
+  return last === undefined || last.file.sha256 === state.checkpoint?.sha256 ? null : stateAt(state, last);
 }
 
 /** Diversity of each trained snapshot that has more than one image. */

@@ -56,8 +56,14 @@ const engineThat = (silentMs: number): EngineRunner => ({
   },
 });
 
-/** What each run of the engine was given, and an engine that commits at 64 and finds trouble at 96, `times` times. */
-function troubledEngine(times: number): { engine: EngineRunner; runs: TrainGeneratorTask[] } {
+/**
+ * What each run of the engine was given, and an engine that commits at 64 and finds trouble at 96, `times` times; before that
+ * it saves at `savesAt`, as for a pause.
+ */
+function troubledEngine(
+  times: number,
+  savesAt: number | null = null,
+): { engine: EngineRunner; runs: TrainGeneratorTask[] } {
   const runs: TrainGeneratorTask[] = [];
   const engine: EngineRunner = {
     run: async (task, input, { workDir, onEvent }) => {
@@ -80,6 +86,11 @@ function troubledEngine(times: number): { engine: EngineRunner; runs: TrainGener
       };
       if (given.checkpointFile === null) await commit(0);
       if (runs.length === 1) await commit(64);
+      if (savesAt !== null && trouble !== null) {
+        const checkpointFile = await file(`c${savesAt}`);
+        const saved = { type: 'generatorCheckpoint', nimg: savesAt, complete: false, checkpointFile } as const;
+        await onEvent({ ...saved, snapshot: null, eventsFile: null, ticks: [] });
+      }
       if (trouble === null) await commit(128);
       const nimg = trouble?.nimg ?? 128;
       return { nimg, parameters: { g: 1, d: 1 }, images: 2, realsGridFile: await file('reals'), trouble } as never;
@@ -243,10 +254,14 @@ describe('a classifier training that diverges', () => {
 describe('a training segment', () => {
   type Call = Partial<TrainGeneratorSegmentInput>;
   /** Runs the activity on one store as often as asked; each call may say how often a person let it go on. */
-  const runTroubled = async (times: number, calls: readonly Call[], training = 'generator/benign') => {
+  const runTroubled = async (
+    times: number,
+    calls: readonly Call[],
+    { training = 'generator/benign', savesAt = null as number | null } = {},
+  ) => {
     const store = createMemoryStore();
     const cache = createBlobCache({ dir: join(dir, 'blobs'), maxBytes: 1e6 });
-    const { engine, runs } = troubledEngine(times);
+    const { engine, runs } = troubledEngine(times, savesAt);
     const gpu = createGpuActivities({ store, cache, workDir: dir, engine });
     const input = await segmentInput(store);
     const results: GeneratorSegmentResult[] = [];
@@ -289,10 +304,18 @@ describe('a training segment', () => {
     expect(state).not.toHaveProperty('trouble');
   });
 
+  it('waits where it goes on, though it was saved after that; further failures do not take it below', async () => {
+    const { results, state } = await runTroubled(5, [{}, { resumes: 1 }, { resumes: 1 }], { savesAt: 80 });
+    // It has only the untrained checkpoint left: what was saved at 80 is of the run that failed.
+    expect(results.map(({ nimg, trouble }) => [nimg, trouble])).toEqual([1, 2, 3].map(() => [0, 'TrainD diverged']));
+    expect(state).toMatchObject({ complete: true, trouble: { nimg: 96 } });
+    expect(state.rollBacks?.map(({ toNimg }) => toNimg)).toEqual([64, 0, 0, 0]);
+  });
+
   it('of both classes waits after two roll-backs as one of a class does, for whichever class it is asked', async () => {
     const of = (side: ClassSide, call: Call = {}): Call => ({ study: conditional, side, ...call });
     const calls = [of('negative'), of('positive'), of('negative', { resumes: 1 }), of('positive', { resumes: 1 })];
-    const { results, runs, state } = await runTroubled(3, calls, 'generator/both');
+    const { results, runs, state } = await runTroubled(3, calls, { training: 'generator/both' });
     expect(results.map(({ nimg, trouble }) => [nimg, trouble])).toEqual([
       [0, 'TrainD diverged'],
       [0, 'TrainD diverged'],
@@ -305,7 +328,9 @@ describe('a training segment', () => {
 
   it('of a trial of a sweep has a head of its own, from which it is published', async () => {
     const variant = 'gamma-8';
-    const { runs, state, store } = await runTroubled(0, [{ variant }, {}], `generator/benign/${variant}`);
+    const { runs, state, store } = await runTroubled(0, [{ variant }, {}], {
+      training: `generator/benign/${variant}`,
+    });
     expect(runs.map(({ checkpointFile }) => checkpointFile)).toEqual([null, null]);
     expect(state).toMatchObject({ nimg: 128, snapshots: [{ nimg: 0 }, { nimg: 64 }, { nimg: 128 }] });
     const none = { findIdleQueues: () => Promise.resolve([]), freeBytes: () => Promise.resolve(null) };

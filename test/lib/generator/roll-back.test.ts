@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { generatorStateSchema, newGeneratorState, type GeneratorState } from '../../../contract/training-state.ts';
-import { describeTraining, mayRollBack, mostDiverse, rolledBack } from '../../../lib/generator/roll-back.ts';
+import {
+  awaitingDecision,
+  describeTraining,
+  mayRollBack,
+  mostDiverse,
+  rolledBack as rolledBackAfter,
+} from '../../../lib/generator/roll-back.ts';
 
 const blob = (name: string): { sha256: string; bytes: number } => ({ sha256: name.padEnd(64, '0'), bytes: 1 });
 const tick = (nimg: number, rt = 0.2): GeneratorState['ticks'][number] => ({
@@ -25,6 +31,10 @@ const state: GeneratorState = {
 };
 const trouble = { nimg: 50, reason: 'it broke' };
 
+/** After how many decisions to go on. */
+const rolledBack = (from: GeneratorState, why: typeof trouble, resumes = 0): ReturnType<typeof rolledBackAfter> =>
+  rolledBackAfter(from, why, resumes);
+
 describe('rolledBack', () => {
   it('goes to the last checkpoint that counts and forgets what came after it', () => {
     const { state: earlier, dropped } = rolledBack(state, trouble)!;
@@ -39,8 +49,28 @@ describe('rolledBack', () => {
     expect(second.state.ticks.map(({ nimg }) => nimg)).toEqual([10, 20]);
     expect(second.state.snapshots.map(({ nimg }) => nimg)).toEqual([0, 20]);
     expect(second.dropped).toEqual([blob('cc40')]);
-    const third = rolledBack(second.state, trouble)!;
-    expect([third, rolledBack(third.state, trouble)!].map(({ state: { nimg } }) => nimg)).toEqual([0, 0]);
+    expect(rolledBack({ ...state, kept: state.kept.slice(0, 1) }, trouble)!.state.nimg).toBe(0);
+  });
+  it('after a decision goes on from where it waited, and never below that', () => {
+    /** Image counts that it goes back to when it fails again and again without a further checkpoint. */
+    const targets = (from: GeneratorState, resumes: readonly number[]): number[] => {
+      let now = from;
+      return resumes.map((resume) => (now = rolledBack(now, trouble, resume)!.state).nimg);
+    };
+    expect(targets(state, [0, 0, 1, 1, 2, 2])).toEqual([40, 20, 20, 20, 20, 20]);
+    // A checkpoint that it made since is where it goes first; retention may have dropped the one it went on from.
+    const resumed = rolledBack(rolledBack(rolledBack(state, trouble)!.state, trouble)!.state, trouble, 1)!.state;
+    const further = { ...resumed, nimg: 80, kept: [kept(0, 0, 1), kept(60, 2, 4), kept(80, 3, 5)] };
+    expect(targets(further, [1])).toEqual([80]);
+    expect(targets({ ...further, kept: [kept(0, 0, 1), kept(20, 1, 2), kept(40, 2, 3)] }, [1])).toEqual([40]);
+  });
+  it('waits for a decision at its last good checkpoint, however often it was interrupted since', () => {
+    const troubled = { ...state, trouble };
+    const waiting = awaitingDecision(troubled)!;
+    expect(waiting.state).toMatchObject({ nimg: 40, complete: true, checkpoint: blob('cc40'), trouble });
+    expect(waiting.state).not.toHaveProperty('rollBacks');
+    expect(waiting.dropped).toEqual([blob('cc45')]);
+    expect(awaitingDecision(waiting.state)).toBeNull();
   });
   it('goes to the same place however often the training was interrupted since', () => {
     const calm = { ...state, nimg: 40, kept: state.kept.slice(0, 3), events: state.events.slice(0, 4) };
