@@ -23,7 +23,7 @@ export interface Training<S> {
   /** Blobs first, the pointer last, then retention. `next` makes the new state from the uploaded parts. */
   readonly commit: (
     event: { readonly checkpointFile: string; readonly eventsFile: string | null; readonly complete: boolean },
-    position: { readonly at: number; readonly best: number | null; readonly snapshot: number | null },
+    position: Pick<Kept, 'at' | 'snapshot' | 'skipping'> & { readonly best: number | null },
     next: (common: Common) => Promise<S>,
   ) => Promise<void>;
   readonly move: (state: S) => Promise<void>;
@@ -89,11 +89,9 @@ export async function openTraining<S extends GeneratorState | ClassifierState>(
       const checkpoint = await hashFile(checkpointFile);
       await putObjectFile(store, { key: fileKey(checkpoint.sha256), ref: checkpoint, file: checkpointFile });
       const events = [...state.events, ...(eventsFile === null ? [] : [await putBlobFile(store, eventsFile)])];
-      const { at, snapshot, best } = position;
-      const { kept, dropped } = planRetention(
-        [...state.kept, { at, file: checkpoint, snapshot, events: events.length }],
-        best,
-      );
+      const { best, ...made } = position;
+      const latest = { ...made, file: checkpoint, events: events.length };
+      const { kept, dropped } = planRetention([...state.kept, latest], best);
       await moveWithout(dropped, await next({ checkpoint, kept, complete, events }));
     },
     goBack: async ({ at, file }, next) => {
@@ -124,16 +122,18 @@ interface Kept {
   readonly file: BlobRef;
   /** Ordinal of the snapshot that was made with this checkpoint, from 0; null when none was. */
   readonly snapshot: number | null;
+  /** An update was skipped when it was last due: nothing to roll back to. */
+  readonly skipping?: true;
   readonly events?: number;
 }
 
 /**
- * Checkpoints to keep: the last two, the last two with a snapshot (a generator may roll back to them, however often it was
- * interrupted since), the first one where the training stands now (the others there were made on the way; a classifier goes
+ * Checkpoints to keep: the last two, the last two with a snapshot that were made while no update was being skipped (a generator
+ * may roll back to them, however often it was interrupted since), the first one where the training stands now (the others there were made on the way; a classifier goes
  * back to the first), the best by metric, every tenth snapshot.
  */
 export function planRetention(files: readonly Kept[], best: number | null): { kept: Kept[]; dropped: BlobRef[] } {
-  const whole = files.filter(({ snapshot }) => snapshot !== null).slice(-2);
+  const whole = files.filter(({ snapshot, skipping = false }) => snapshot !== null && !skipping).slice(-2);
   const first = files.findIndex(({ at }) => at === files.at(-1)?.at);
   const last = new Set([...files.slice(-2), ...files.slice(first, first + 1), ...whole]);
   const kept = files.filter(

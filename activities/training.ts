@@ -138,9 +138,10 @@ async function commitCheckpoint(
   training: Training<GeneratorState>,
   { event, bestNimg }: { readonly event: GeneratorCheckpointEvent; readonly bestNimg: number | null },
 ): Promise<void> {
-  const { nimg, complete, snapshot } = event;
+  const { nimg, complete, skipping = false, snapshot } = event;
   const before = training.state();
-  const position = { at: nimg, best: bestNimg, snapshot: snapshot === null ? null : before.snapshots.length };
+  const ordinal = snapshot === null ? null : before.snapshots.length;
+  const position = { at: nimg, best: bestNimg, snapshot: ordinal, ...(skipping && { skipping }) };
   await training.commit(event, position, async (common) => ({
     ...before,
     ...common,

@@ -70,6 +70,8 @@ export interface GeneratorCheckpointEvent {
   readonly nimg: number;
   /** False for a checkpoint made in mid-tick by pause or shutdown: it only resumes. */
   readonly complete: boolean;
+  /** An update was skipped when it was last due: nothing to roll back to. Absent otherwise. */
+  readonly skipping?: boolean;
   readonly checkpointFile: string;
   readonly snapshot: {
     readonly weightsFile: string;

@@ -28,6 +28,8 @@ const common = {
       file: blobRef,
       /** The snapshot's ordinal; null for a checkpoint that only resumes. */
       snapshot: z.int().nullable(),
+      /** An update was skipped when it was last due: nothing to roll back to. Absent otherwise. */
+      skipping: z.literal(true).exactOptional(),
       /** Event files up to and with this one; missing in states of earlier releases. */
       events: z.int().exactOptional(),
     }),

@@ -5,7 +5,8 @@ import { growsAlike } from './diversity.ts';
 
 /**
  * What happens to a training that has diverged or collapsed: it goes back to the last good checkpoint and on from there with
- * other random draws, twice; then a person decides. Every checkpoint that counts is a good one (train.ts).
+ * other random draws, twice; then a person decides. Good is one at which no update was being skipped: a run of skips may be the
+ * beginning of a divergence. What collapsed is never committed (train.ts).
  */
 
 /** Roll-backs that a training makes by itself, and again after each decision to go on. */
@@ -21,8 +22,9 @@ const sinceDecision = ({ rollBacks = [] }: GeneratorState, resumes: number): Non
 
 type Kept = GeneratorState['kept'][number];
 
-/** Checkpoints that a training may go back to, oldest first: those that came with a snapshot. */
-const goodOnes = ({ kept }: GeneratorState): Kept[] => kept.filter(({ snapshot }) => snapshot !== null);
+/** Checkpoints that a training may go back to, oldest first: made with a snapshot while no update was being skipped. */
+const goodOnes = ({ kept }: GeneratorState): Kept[] =>
+  kept.filter(({ snapshot, skipping = false }) => snapshot !== null && !skipping);
 
 /** A state, and the files that no longer belong to it. */
 interface Earlier {

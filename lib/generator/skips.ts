@@ -19,6 +19,9 @@ export const noSkips: Skips = { inTick: {}, inRow: {} };
 /** False for a training in good order, whose checkpoints then say nothing of it. */
 export const hasSkips = ({ inTick, inRow }: Skips): boolean => Object.keys({ ...inTick, ...inRow }).length > 0;
 
+/** Whether an update was skipped when it was last due: the training may be diverging, and its state is none to go back to. */
+export const isSkipping = ({ inRow }: Skips): boolean => Object.keys(inRow).length > 0;
+
 /** Skips in a row of one update from which a training has diverged. Weights that are skipped stay, so the next one fails, too. */
 export const divergedAfter = 16;
 

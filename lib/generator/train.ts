@@ -27,7 +27,7 @@ import { classesOfCells, gridFakes, realsGrid } from './grids.ts';
 import { runIteration, type IterationContext } from './iteration.ts';
 import { checkMemory, machineMemoryBytes } from './memory.ts';
 import { createSampler, type Sampler } from './sampler.ts';
-import { countSkips, divergedAfter, noSkips, stuckUpdate } from './skips.ts';
+import { countSkips, divergedAfter, isSkipping, noSkips, stuckUpdate } from './skips.ts';
 import { takeStartWeights } from './start-weights.ts';
 import { createTrainingState, disposeTrainingState, type TrainingState } from './state.ts';
 import { createTrainingSteps } from './steps.ts';
@@ -127,14 +127,17 @@ async function commit(
     await writeFile(eventsFile, encodeEventFile(pending.events));
   }
   const ticks = [...pending.ticks];
-  await context.emit({ type: 'generatorCheckpoint', nimg, complete, checkpointFile, snapshot, eventsFile, ticks });
+  const skipping = isSkipping(position.skips) && { skipping: true };
+  await context.emit({
+    ...{ type: 'generatorCheckpoint', nimg, complete, ...skipping, checkpointFile, snapshot, eventsFile, ticks },
+  });
   pending.ticks.length = 0;
   pending.events.length = 0;
 }
 
 /**
  * Iterates from `start` to the end of the segment, until aborted or until something is wrong; returns the images shown. What
- * is wrong is committed never: every checkpoint is one to go on from.
+ * is wrong is committed never; a checkpoint made while updates are skipped says so.
  */
 async function iterate(
   training: Training,

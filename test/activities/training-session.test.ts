@@ -36,6 +36,12 @@ describe('planRetention', () => {
     expect(planRetention(files, null).kept.map(({ at }) => at)).toEqual([10, 20, 22, 23]);
   });
 
+  it('keeps the last two to roll back to beside those that were made while updates were skipped', () => {
+    const skipping = [3, 4, 5].map((n) => ({ ...file(10 * n, n), skipping: true as const }));
+    const files = [file(0, 0), file(10, 1), file(20, 2), ...skipping];
+    expect(planRetention(files, null).kept.map(({ at }) => at)).toEqual([0, 10, 20, 40, 50]);
+  });
+
   it('does not drop a file that a kept checkpoint shares', () => {
     const same = file(1, null);
     expect(planRetention([same, file(2, null), same], null).dropped).toEqual([]);

@@ -58,11 +58,11 @@ const engineThat = (silentMs: number): EngineRunner => ({
 
 /**
  * What each run of the engine was given, and an engine that commits at 64 and finds trouble at 96, `times` times; before that
- * it saves at `savesAt`, as for a pause.
+ * it saves at `savesAt`, as for a pause. At `skippingAt` it skips updates.
  */
 function troubledEngine(
   times: number,
-  savesAt: number | null = null,
+  { savesAt = null, skippingAt = null }: { savesAt?: number | null; skippingAt?: number | null } = {},
 ): { engine: EngineRunner; runs: TrainGeneratorTask[] } {
   const runs: TrainGeneratorTask[] = [];
   const engine: EngineRunner = {
@@ -82,7 +82,7 @@ function troubledEngine(
         const tick = { ...noTick, tick: nimg / 64, nimg, skipped };
         const ticks = nimg === 0 ? [] : [tick];
         const event = { type: 'generatorCheckpoint', nimg, complete: true, checkpointFile } as const;
-        await onEvent({ ...event, snapshot, eventsFile, ticks });
+        await onEvent({ ...event, ...(nimg === skippingAt && { skipping: true }), snapshot, eventsFile, ticks });
       };
       if (given.checkpointFile === null) await commit(0);
       if (runs.length === 1) await commit(64);
@@ -257,11 +257,11 @@ describe('a training segment', () => {
   const runTroubled = async (
     times: number,
     calls: readonly Call[],
-    { training = 'generator/benign', savesAt = null as number | null } = {},
+    { training = 'generator/benign', ...when }: { training?: string; savesAt?: number; skippingAt?: number } = {},
   ) => {
     const store = createMemoryStore();
     const cache = createBlobCache({ dir: join(dir, 'blobs'), maxBytes: 1e6 });
-    const { engine, runs } = troubledEngine(times, savesAt);
+    const { engine, runs } = troubledEngine(times, when);
     const gpu = createGpuActivities({ store, cache, workDir: dir, engine });
     const input = await segmentInput(store);
     const results: GeneratorSegmentResult[] = [];
@@ -302,6 +302,12 @@ describe('a training segment', () => {
     expect(runs).toHaveLength(4);
     expect(state.rollBacks).toHaveLength(3);
     expect(state).not.toHaveProperty('trouble');
+  });
+
+  it('does not go back to a checkpoint at which it was skipping updates', async () => {
+    const { results, state } = await runTroubled(1, [{}], { skippingAt: 64 });
+    expect(state.rollBacks?.map(({ toNimg }) => toNimg)).toEqual([0]);
+    expect(results[0]!.snapshots.map(({ nimg }) => nimg)).toEqual([0, 128]);
   });
 
   it('waits where it goes on, though it was saved after that; further failures do not take it below', async () => {

@@ -64,6 +64,17 @@ describe('rolledBack', () => {
     expect(targets(further, [1])).toEqual([80]);
     expect(targets({ ...further, kept: [kept(0, 0, 1), kept(20, 1, 2), kept(40, 2, 3)] }, [1])).toEqual([40]);
   });
+  it('passes by what was made while updates were skipped', () => {
+    const skipping = {
+      ...state,
+      kept: state.kept.map((one) => (one.at === 40 ? { ...one, skipping: true as const } : one)),
+    };
+    expect(generatorStateSchema.parse(skipping)).toEqual(skipping);
+    const { state: earlier, dropped } = rolledBack(skipping, trouble)!;
+    expect(earlier).toMatchObject({ nimg: 20, snapshots: [{ nimg: 0 }, { nimg: 20 }] });
+    expect(dropped).toEqual([blob('cc40'), blob('cc45')]);
+    expect(awaitingDecision({ ...skipping, trouble })!.state.nimg).toBe(20);
+  });
   it('waits for a decision at its last good checkpoint, however often it was interrupted since', () => {
     const troubled = { ...state, trouble };
     const waiting = awaitingDecision(troubled)!;

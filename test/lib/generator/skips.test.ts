@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { countSkips, divergedAfter, hasSkips, noSkips, stuckUpdate } from '../../../lib/generator/skips.ts';
+import { countSkips, divergedAfter, hasSkips, isSkipping, noSkips, stuckUpdate } from '../../../lib/generator/skips.ts';
 
 const iterations = (count: number, skipped: Parameters<typeof countSkips>[1], from = noSkips): typeof noSkips =>
   Array.from({ length: count }).reduce<typeof noSkips>((skips) => countSkips(skips, skipped), from);
@@ -11,6 +11,11 @@ describe('skipped updates', () => {
     // R1 is not due here: its row goes on.
     const second = countSkips(first, { TrainG: false, TrainD: true });
     expect(second).toEqual({ inTick: { TrainG: 1, TrainD: 1, RegD: 1 }, inRow: { TrainD: 1, RegD: 1 } });
+  });
+  it('go on until the update is made when it is next due, not in between', () => {
+    const skipped = countSkips(noSkips, { TrainD: false, RegD: true });
+    expect([skipped, countSkips(skipped, { TrainD: false })].map(isSkipping)).toEqual([true, true]);
+    expect(isSkipping(countSkips(skipped, { RegD: false }))).toBe(false);
   });
   it('leave no trace when there are none', () => {
     expect(iterations(3, { TrainG: false, TrainD: false })).toEqual(noSkips);

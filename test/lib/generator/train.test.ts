@@ -177,7 +177,7 @@ describe('trainGenerator', () => {
   /** R1 weighted beyond what float32 holds: every R1 update is refused, all others are made. */
   const broken = { r1Gamma: 3e38, dRegInterval: 1 } as const;
 
-  it('stops where an update was not finite 16 times in a row, and commits nothing of it', async () => {
+  it('stops where an update was not finite 16 times in a row; what it made on the way says that it was skipping', async () => {
     const { context, checkpoints } = await recordInto(join(dir, 'diverged'), settings);
     const config = { ...smallConfig, ...broken };
     const output = await trainGenerator(task({ config }), context);
@@ -186,6 +186,8 @@ describe('trainGenerator', () => {
       trouble: { nimg: 128, reason: expect.stringContaining('RegD') as string },
     });
     expect(checkpoints.map((event) => 'nimg' in event && event.nimg)).toEqual([0, 64]);
+    // The one at 64 was made in mid-divergence.
+    expect(checkpoints.map((event) => 'skipping' in event && event.skipping)).toEqual([false, true]);
     const ticks = checkpoints.flatMap((event) => ('ticks' in event ? event.ticks : []));
     expect(ticks.map(({ skipped }) => skipped)).toEqual([{ RegD: 4 }, { RegD: 4 }]);
     for (const { r1Penalty, lossD } of ticks) expect([r1Penalty, Number.isFinite(lossD)]).toEqual([0, true]);
