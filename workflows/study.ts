@@ -8,6 +8,7 @@ import {
   defineUpdate,
   executeChild,
   getExternalWorkflowHandle,
+  log,
   ParentClosePolicy,
   setCurrentDetails,
   setHandler,
@@ -281,6 +282,7 @@ class StudyState {
     snapshots: readonly Snapshot[],
   ): { snapshot: Snapshot; chosenBy: SyntheticSetManifest['chosenBy'] } {
     this.closedForApproval.add(side);
+    if (this.lostApproval(side)) this.sayLost(side);
     const approved = this.approvedSha(side);
     const chosen = snapshots.find((snapshot) => snapshot.weights.sha256 === approved);
     if (chosen) return { snapshot: chosen, chosenBy: 'approved' };
@@ -300,12 +302,10 @@ class StudyState {
   async awaitApproval(): Promise<void> {
     const missing = (): ClassSide[] => classSides.filter((side) => this.approvedSha(side) === undefined);
     if (missing().length === 0) return;
-    await this.await(
-      `approveSnapshot for ${missing()
-        .map((side) => this.className(side))
-        .join(' and ')}`,
-      () => missing().length === 0,
+    const wanted = missing().map(
+      (side) => this.className(side) + (this.lostApproval(side) ? ' (the approved one is gone)' : ''),
     );
+    await this.await(`approveSnapshot for ${wanted.join(' and ')}`, () => missing().length === 0);
   }
 
   async awaitResume(gate: string): Promise<void> {
@@ -348,7 +348,7 @@ class StudyState {
     if (!side) throw new Error(`"${request.class}" is not a class of this study`);
     if (this.closedForApproval.has(side))
       throw new Error(`synthesis of ${request.class} has started; its snapshot stands`);
-    const known = this.steps.get(this.generatorOf(side))?.snapshots ?? [];
+    const known = this.snapshotsOf(side);
     if (!known.some((snapshot) => snapshot.sha256 === request.sha256))
       throw new Error(
         `no snapshot ${request.sha256} of ${request.class}; known: ${known.map((s) => s.sha256).join(', ') || 'none yet'}`,
@@ -367,9 +367,31 @@ class StudyState {
     return this.progress();
   }
 
-  /** The last approval counts. */
-  private approvedSha(side: ClassSide): string | undefined {
+  private lastApproval(side: ClassSide): string | undefined {
     return this.decisions.flatMap((d) => (d.type === 'approveSnapshot' && d.side === side ? [d.sha256] : [])).at(-1);
+  }
+
+  /** The last approval counts, unless its snapshot is gone: a training that rolls back, or is extended, may lose some. */
+  private approvedSha(side: ClassSide): string | undefined {
+    const last = this.lastApproval(side);
+    return this.snapshotsOf(side).some(({ sha256 }) => sha256 === last) ? last : undefined;
+  }
+
+  private lostApproval(side: ClassSide): boolean {
+    return this.lastApproval(side) !== undefined && this.approvedSha(side) === undefined;
+  }
+
+  private sayLost(side: ClassSide): void {
+    const said = `the approved snapshot ${this.lastApproval(side) ?? ''} is gone; the one with the lowest metric was taken`;
+    log.warn(`${this.generatorOf(side)}: ${said}`);
+    const step = this.steps.get(this.generatorOf(side));
+    if (step)
+      this.steps.set(step.step, { ...step, detail: [step.detail, said].filter((text) => text !== '').join('; ') });
+    this.show();
+  }
+
+  private snapshotsOf(side: ClassSide): readonly ProgressSnapshot[] {
+    return this.steps.get(this.generatorOf(side))?.snapshots ?? [];
   }
 
   private className(side: ClassSide): string {

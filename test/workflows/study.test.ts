@@ -130,6 +130,37 @@ describe('study workflow', () => {
     expect(sets.map((set) => set.sha256)).toEqual([sha256, sha256]);
   });
 
+  describe('when an approved snapshot was lost by a roll-back', () => {
+    const gone = 'e'.repeat(64);
+    const lost = { type: 'approveSnapshot', side: 'negative', sha256: gone } as const;
+
+    it('waits at the gate for another one, and says why', async () => {
+      world.fakes.decisions.push(lost);
+      const handle = await start({ gates: ['snapshot'] });
+      await expect
+        .poll(async () => (await progressOf(handle)).awaiting, { timeout: 30_000 })
+        .toBe('approveSnapshot for benign (the approved one is gone) and malignant');
+      const { steps } = await progressOf(handle);
+      const sha256 = steps.find(({ step }) => step === 'generator/benign')?.snapshots.at(-1)?.sha256;
+      for (const name of ['malignant', 'benign'])
+        await handle.executeUpdate('approveSnapshot', { args: [{ class: name, sha256, by: 'radiologist' }] });
+      await handle.result();
+      const sets = [...world.fakes.finished.values()].filter(({ kind }) => kind === 'syntheticSet');
+      expect(sets.map((set) => set.sha256)).toEqual([sha256, sha256]);
+    });
+
+    it('without a gate takes the lowest metric, and says so', async () => {
+      world.fakes.decisions.push(lost);
+      const handle = await start();
+      await handle.result();
+      const details = (await progressOf(handle)).steps.filter(({ step }) => step.startsWith('generator/'));
+      expect(details.map(({ detail }) => detail)).toEqual([
+        `the approved snapshot ${gone} is gone; the one with the lowest metric was taken`,
+        '',
+      ]);
+    });
+  });
+
   it('opens the test set only after resume when the study file asks for that gate', async () => {
     const handle = await start({ gates: ['test-set'] });
     await expect.poll(async () => (await progressOf(handle)).awaiting, { timeout: 30_000 }).toBe('test-set');
