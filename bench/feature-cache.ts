@@ -13,11 +13,14 @@ import { loadEngine } from '../lib/engine/backend.ts';
 import { encodePng } from '../lib/image/png.ts';
 import { prepareImage } from '../lib/image/prepare.ts';
 import type { ImagesOptions } from './classifier-config.ts';
+import { figuresOf } from './figures.ts';
 import { checkShare, describeMachine, requireQuietMachine, watchOthers } from './quiet-machine.ts';
 
 export interface FeatureCacheOptions extends ImagesOptions {
   readonly epochs: number;
   readonly views: number;
+  /** All but the head, or as the reference recipe does, with the normalisation frozen. */
+  readonly freeze: 'trunk' | 'nakata';
   readonly allowBusy?: true;
 }
 
@@ -26,9 +29,11 @@ interface Times {
   readonly beforeSeconds: number;
   /** Per epoch, validation and checkpoint included: the mean of all after the first. */
   readonly epochSeconds: number;
+  /** From one optimiser step to the next of the same epoch, its inputs included: the median. Needs two steps per epoch. */
+  readonly stepSeconds: number;
 }
 
-/** Times the epochs that train the head alone, by the product's own training, with and without the cache of features. */
+/** Times the epochs on frozen layers, by the product's own training, with and without the cache of features. */
 export async function benchFeatureCache(options: FeatureCacheOptions): Promise<void> {
   await requireQuietMachine(options.allowBusy ?? false);
   await loadEngine();
@@ -36,11 +41,12 @@ export async function benchFeatureCache(options: FeatureCacheOptions): Promise<v
   try {
     const others = watchOthers();
     const task = await createTask(options, dir);
-    const without = await timeHead(task, null, { options, dir });
-    const withCache = await timeHead(task, options.views, { options, dir });
+    const without = await timeEpochs(task, null, { options, dir });
+    const withCache = await timeEpochs(task, options.views, { options, dir });
     checkShare(others(), options.allowBusy ?? false);
     const speedup = without.epochSeconds / withCache.epochSeconds;
-    const report = { machine: describeMachine(), options, without, with: withCache, speedup };
+    const stepSpeedup = without.stepSeconds / withCache.stepSeconds;
+    const report = { machine: describeMachine(), options, without, with: withCache, speedup, stepSpeedup };
     process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : textOf(report));
   } finally {
     await rm(dir, { recursive: true });
@@ -49,11 +55,12 @@ export async function benchFeatureCache(options: FeatureCacheOptions): Promise<v
 
 /** Three quarters of the images of each class train, the others validate. */
 async function createTask(options: FeatureCacheOptions, dir: string): Promise<TrainClassifierTask> {
-  const { size, batch, width, blocks, epochs } = options;
+  const { size, batch, width, blocks, epochs, freeze } = options;
   const config: ClassifierConfig = {
     ...defaults.classifier,
-    ...{ width, blocks: [...blocks], batchSize: batch, epochs, headEpochs: epochs, weights: 'weights/bench' },
-    ...{ plateauPatience: 0 },
+    ...{ width, blocks: [...blocks], batchSize: batch, epochs, weights: 'weights/bench' },
+    ...(freeze === 'trunk' ? { headEpochs: epochs } : { headEpochs: 0, freeze, bn: 'frozen' }),
+    ...{ plateauPatience: 0, earlyStoppingPatience: 0 },
   };
   const shards = async (split: 'train' | 'validation'): Promise<PerClass<LocalShard[]>> => {
     const made = { negative: [] as LocalShard[], positive: [] as LocalShard[] };
@@ -85,7 +92,7 @@ async function createTask(options: FeatureCacheOptions, dir: string): Promise<Tr
   };
 }
 
-async function timeHead(
+async function timeEpochs(
   task: TrainClassifierTask,
   featureCache: number | null,
   { options, dir }: { readonly options: FeatureCacheOptions; readonly dir: string },
@@ -95,10 +102,15 @@ async function timeHead(
   await mkdir(workDir, { recursive: true });
   const start = performance.now();
   let before = 0;
+  let last: number | null = null;
+  const steps: number[] = [];
   const ends: number[] = [];
   const emit = (event: EngineEvent): Promise<void> => {
     const seconds = (performance.now() - start) / 1000;
-    if (event.type === 'progress' && event.phase === 'train' && before === 0) before = seconds;
+    const trained = event.type === 'progress' && event.phase === 'train';
+    if (trained && before === 0) before = seconds;
+    if (trained && last !== null) steps.push(seconds - last);
+    last = trained ? seconds : null;
     if (event.type === 'classifierCheckpoint') ends.push(seconds);
     return Promise.resolve();
   };
@@ -106,8 +118,11 @@ async function timeHead(
   const config = { ...task.config, featureCache };
   await trainClassifier({ ...task, config }, { settings: { precision, execution }, workDir, signal, emit });
   const [first = 0, ...rest] = ends;
-  return { beforeSeconds: before, epochSeconds: ((rest.at(-1) ?? first) - first) / Math.max(1, rest.length) };
+  const epochSeconds = ((rest.at(-1) ?? first) - first) / Math.max(1, rest.length);
+  return { beforeSeconds: before, epochSeconds, stepSeconds: figuresOf(steps).median };
 }
+
+const cell = (text: string): string => text.padStart(15);
 
 function textOf(report: {
   readonly machine: string;
@@ -115,16 +130,19 @@ function textOf(report: {
   readonly without: Times;
   readonly with: Times;
   readonly speedup: number;
+  readonly stepSpeedup: number;
 }): string {
-  const row = (label: string, { beforeSeconds, epochSeconds }: Times): string =>
-    `${label.padEnd(22)}${beforeSeconds.toFixed(1).padStart(12)}${epochSeconds.toFixed(3).padStart(12)}`;
+  const row = (label: string, { beforeSeconds, epochSeconds, stepSeconds }: Times): string =>
+    [label.padEnd(22), ...[beforeSeconds.toFixed(1), epochSeconds.toFixed(3), stepSeconds.toFixed(4)].map(cell)].join(
+      '',
+    );
   return [
     report.machine,
     '',
-    `${''.padEnd(22)}${'first step, s'.padStart(12)}${'epoch, s'.padStart(12)}`,
+    [''.padEnd(22), ...['first step, s', 'epoch, s', 'step, s'].map(cell)].join(''),
     row('fresh images', report.without),
     row(`${report.options.views} cached view(s)`, report.with),
-    `${'speed-up of an epoch'.padEnd(22)}${''.padEnd(12)}${report.speedup.toFixed(1).padStart(12)}`,
+    ['speed-up'.padEnd(22), ...['', report.speedup.toFixed(1), report.stepSpeedup.toFixed(1)].map(cell)].join(''),
     '',
   ].join('\n');
 }

@@ -112,9 +112,14 @@ classifierBenchmark('classifier-predict')
 
 onImages('feature-cache')
   .option('--blocks <counts>', 'repeats of block35, block17 and block8', repeatsOfBlocks, [2, 2, 2])
-  .option('--epochs <n>', 'of the head', whole, 6)
+  .option('--epochs <n>', 'measured but for the first', whole, 6)
   .option('--views <n>', 'cached per image', whole, 2)
-  .description('epochs that train the head alone, from fresh images and from cached features')
+  .addOption(
+    new Option('--freeze <layers>', 'all but the head, or those of the reference recipe')
+      .choices(['trunk', 'nakata'])
+      .default('trunk'),
+  )
+  .description('epochs on frozen layers, from fresh images and from cached features')
   .action(benchFeatureCache);
 
 onImages('classifier-seeds')
