@@ -9,7 +9,7 @@ import {
   type RefTo,
   type SyntheticShard,
 } from '../contract/manifests.ts';
-import { acceptedSoFar, planSeedShards } from '../contract/plan.ts';
+import { acceptedSoFar, leastKept, planSeedShards } from '../contract/plan.ts';
 import type { FilterSyntheticInput } from '../contract/steps.ts';
 import { describeGpu, runStep } from './finished-steps.ts';
 import { mapBounded } from './map-bounded.ts';
@@ -65,7 +65,8 @@ export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefT
     for (const side of classSides) scored[side] = await score(side, synthetic[side].shards);
 
     const accepted = (side: ClassSide): number => acceptedSoFar(study.filter, scored[side]);
-    const wanted = study.filter.keepPerClass ?? Math.max(accepted('negative'), accepted('positive'));
+    const wanted =
+      study.filter.keepPerClass ?? Math.max(leastKept(study.split), accepted('negative'), accepted('positive'));
     const limit = study.filter.maxCandidates ?? 0;
     for (const side of classSides) {
       for (const seeds of planSeedShards(study, study.synthesis.imagesPerClass + 1, limit)) {

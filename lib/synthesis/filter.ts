@@ -1,4 +1,5 @@
 import { classSides, type ClassSide, type PerClass, type Verdict } from '../../contract/manifests.ts';
+import { leastKept } from '../../contract/plan.ts';
 import { createRng, shuffled } from '../random.ts';
 import { applyRule, intendedProbability, type Candidate, type FilterRule } from './filter-rules.ts';
 
@@ -104,12 +105,11 @@ function requireCandidates({ candidates, validationShare }: SelectFilteredInput)
   }
 }
 
-/** Two kept images per class are the least that can be trained on, and one more to validate with. */
 function explainDegenerate(
   { candidates, filter, keepPerClass, classes, validationShare }: SelectFilteredInput,
   accepted: PerClass<readonly number[]>,
 ): string | null {
-  const least = validationShare === 0 ? 2 : 3;
+  const least = leastKept({ validation: validationShare });
   const reasons = classSides
     .filter((side) => accepted[side].length < least)
     .map((side) => {

@@ -10,7 +10,14 @@ import type {
   ResolvedStudy,
 } from '../../contract/activities.ts';
 import { canonicalJson } from '../../contract/canonical-json.ts';
-import type { ClassSide, Fingerprint, Snapshot, SnapshotMetric } from '../../contract/manifests.ts';
+import type {
+  ClassSide,
+  FilterEnd,
+  Fingerprint,
+  PerClass,
+  Snapshot,
+  SnapshotMetric,
+} from '../../contract/manifests.ts';
 import { trainingName } from '../../contract/names.ts';
 import type { ManifestRef } from '../../contract/refs.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
@@ -43,6 +50,10 @@ export interface FakeWorld {
   /** The first generator diverges on its way to this image count until a person let it go on. */
   divergesBefore: number | null;
   degenerate: string | null;
+  /** No fake of a smaller seed is accepted. */
+  acceptedFromSeed: number;
+  /** What ended the search of each class for fakes, as the selection was told. */
+  searchEnded: PerClass<FilterEnd> | null;
   /** Precision and execution of the last prediction. */
   predictedWith: string;
   /** Classifiers that scored the test set, in order: `real`, `real/1`. */
@@ -214,7 +225,10 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     ingestShard: ({ shard }) => Promise.resolve(ref('ingestedShard', `shard${shard}`)),
     groupNearDuplicates: () => Promise.resolve(ref('groups', 'groups')),
     splitDataset: () => Promise.resolve(ref('dataset', 'dataset')),
-    selectSynthetic: () => Promise.resolve(ref('filteredSet', 'filtered')),
+    selectSynthetic: ({ ended }) => {
+      world.searchEnded = ended;
+      return Promise.resolve(ref('filteredSet', 'filtered'));
+    },
     compareClassifiers: () => Promise.resolve(ref('evaluation', 'evaluation')),
     renderReport: () => Promise.resolve(ref('report', 'report')),
     placeReport: ({ studyId }) => Promise.resolve({ prefix: `studies/${studyId}/report/` }),
@@ -304,7 +318,11 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     interpolateLatents: ({ plan }) => Promise.resolve(toolResult(plan, 2)),
     scoreShard: ({ shard, classifier, ensemble = [] }) => {
       world.filteredBy.add([classifier, ...ensemble].map(nameOf).join(' '));
-      return Promise.resolve({ ...shard, scores: ref('s', 's'), accepted: 4 });
+      return Promise.resolve({
+        ...shard,
+        scores: ref('s', 's'),
+        accepted: shard.firstSeed < world.acceptedFromSeed ? 0 : 4,
+      });
     },
     predictTestSet: ({ precision, execution, classifier }) => {
       world.predicted.push(nameOf(classifier));
@@ -325,6 +343,8 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     idleQueues: [],
     divergesBefore: null,
     degenerate: null,
+    acceptedFromSeed: 1,
+    searchEnded: null,
     predictedWith: '',
     predicted: [],
     filteredBy: new Set(),

@@ -359,6 +359,22 @@ describe('study workflow', () => {
     expect(world.fakes.calls).not.toContain('releaseModels');
   });
 
+  it('tries further seeds when none was accepted at all, until there are enough to train on', async () => {
+    world.fakes.acceptedFromSeed = 25;
+    const handle = await start({ filter: { maxCandidates: 48 } });
+    await handle.result();
+    // Two shards per class of the study's own, then seeds 17-24 in vain, and 25-32.
+    expect(world.fakes.calls.filter((name) => name === 'synthesizeShard')).toHaveLength(2 * (2 + 2));
+    expect(world.fakes.searchEnded).toEqual({ negative: 'enough accepted', positive: 'enough accepted' });
+  });
+
+  it('says that all candidates were tried when none was accepted', async () => {
+    world.fakes.acceptedFromSeed = 49;
+    const handle = await start({ filter: { maxCandidates: 48 } });
+    await handle.result();
+    expect(world.fakes.searchEnded).toEqual({ negative: 'maxCandidates tried', positive: 'maxCandidates tried' });
+  });
+
   it('trains both classes once when asked for one conditional network, and steers that training in one place', async () => {
     let release = (): void => undefined;
     world.fakes.holdTraining = new Promise((resolve) => (release = resolve));
