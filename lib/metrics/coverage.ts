@@ -1,5 +1,5 @@
 import { requireFeatures, type FeatureMatrix } from './feature-matrix.ts';
-import { rowProducts } from './row-products.ts';
+import { tilesOf } from './row-tiles.ts';
 
 /**
  * How much of the reals' variety a set of fakes reaches, each a share in [0, 1]. `imageRecall`: reals that lie within the
@@ -43,39 +43,50 @@ function shareOfReals(
   fakes: FeatureMatrix,
   reaches: (squaredDistance: number, real: number, fake: number) => boolean,
 ): number {
-  const distances = squaredDistances(reals, fakes);
-  let reached = 0;
-  for (let real = 0; real < reals.rows; real++) {
-    const row = distances.subarray(real * fakes.rows, (real + 1) * fakes.rows);
-    if (row.some((distance, fake) => reaches(distance, real, fake))) reached++;
-  }
-  return reached / reals.rows;
+  const reached = new Uint8Array(reals.rows);
+  forEachDistance(reals, fakes, (distance, real, fake) => {
+    if (reached[real] === 0 && reaches(distance, real, fake)) reached[real] = 1;
+  });
+  return reached.reduce((sum, one) => sum + one, 0) / reals.rows;
 }
 
 /** Squared distance of every image to its k-th neighbour in its own set. */
 function neighbourRadii(set: FeatureMatrix, k: number): Float64Array {
-  const distances = squaredDistances(set, set);
-  return Float64Array.from({ length: set.rows }, (_, i) => {
-    const others = distances.slice(i * set.rows, (i + 1) * set.rows);
-    others[i] = Number.POSITIVE_INFINITY;
-    return others.sort()[k - 1] ?? Number.NaN;
+  const nearest = new Float64Array(set.rows * k).fill(Number.POSITIVE_INFINITY); // [rows, k], ascending
+  const insert = (row: number, distance: number): void => {
+    let place = row * k + k - 1;
+    if (distance >= (nearest[place] ?? 0)) return;
+    for (; place > row * k && (nearest[place - 1] ?? 0) > distance; place--) nearest[place] = nearest[place - 1] ?? 0;
+    nearest[place] = distance;
+  };
+  forEachDistance(set, null, (distance, i, j) => {
+    if (i >= j) return; // each pair once: of the diagonal tiles come both halves
+    insert(i, distance);
+    insert(j, distance);
   });
+  return Float64Array.from({ length: set.rows }, (_, row) => nearest[row * k + k - 1] ?? Number.NaN);
 }
 
-/** [a.rows, b.rows]; never negative. */
-function squaredDistances(a: FeatureMatrix, b: FeatureMatrix): Float64Array {
-  const x = Float64Array.from(a.values);
-  const y = a === b ? x : Float64Array.from(b.values);
-  const products = rowProducts({ a: x, n: a.rows, b: y, m: b.rows, d: a.columns });
-  const [normsA, normsB] = [squaredNorms(x, a.columns), squaredNorms(y, b.columns)];
-  return products.map((dot, i) => {
-    const [row, column] = [Math.floor(i / b.rows), i % b.rows];
-    return Math.max(0, (normsA[row] ?? 0) + (normsB[column] ?? 0) - 2 * dot);
-  });
+/** Squared distances of the pairs of {@link tilesOf}; never negative. */
+function forEachDistance(
+  a: FeatureMatrix,
+  b: FeatureMatrix | null,
+  visit: (squaredDistance: number, row: number, column: number) => void,
+): void {
+  const normsA = squaredNorms(a);
+  const normsB = b === null ? normsA : squaredNorms(b);
+  for (const { top, rows, left, columns, products } of tilesOf(a, b))
+    for (let i = 0; i < rows; i++)
+      for (let j = 0; j < columns; j++) {
+        const dot = products[i * columns + j] ?? 0;
+        visit(Math.max(0, (normsA[top + i] ?? 0) + (normsB[left + j] ?? 0) - 2 * dot), top + i, left + j);
+      }
 }
 
-function squaredNorms(values: Float64Array, columns: number): Float64Array {
-  return Float64Array.from({ length: values.length / columns }, (_, row) =>
-    values.subarray(row * columns, (row + 1) * columns).reduce((sum, value) => sum + value * value, 0),
-  );
+function squaredNorms({ values, rows, columns }: FeatureMatrix): Float64Array {
+  return Float64Array.from({ length: rows }, (_, row) => {
+    let sum = 0;
+    for (let i = row * columns; i < (row + 1) * columns; i++) sum += (values[i] ?? 0) ** 2;
+    return sum;
+  });
 }

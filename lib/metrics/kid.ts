@@ -1,6 +1,6 @@
 import { shuffled, type Rng } from '../random.ts';
 import { requireFeatures, takeRows, type FeatureMatrix } from './feature-matrix.ts';
-import { rowProducts } from './row-products.ts';
+import { tilesOf } from './row-tiles.ts';
 
 export interface KidResult {
   /** Mean over the subsets. */
@@ -23,13 +23,21 @@ export function kernelDistance({ a, b }: { readonly a: FeatureMatrix; readonly b
   }
   if (a.columns !== b.columns)
     throw new RangeError(`kernelDistance requires equal features, got ${a.columns} and ${b.columns} per image`);
-  const within = (set: FeatureMatrix): number => {
-    const kernel = kernelMatrix(set, set);
-    const sum = kernel.reduce((total, value, i) => total + (i % (set.rows + 1) === 0 ? 0 : value), 0); // off the diagonal
-    return sum / (set.rows * (set.rows - 1));
-  };
-  const across = kernelMatrix(a, b).reduce((total, value) => total + value, 0) / (a.rows * b.rows);
-  return within(a) + within(b) - 2 * across;
+  const within = (set: FeatureMatrix): number => sumOfKernels(set, null) / (set.rows * (set.rows - 1));
+  return within(a) + within(b) - (2 * sumOfKernels(a, b)) / (a.rows * b.rows);
+}
+
+/** Sum of the kernel over all pairs; `b` null: over all pairs of two different images of `a`. */
+function sumOfKernels(a: FeatureMatrix, b: FeatureMatrix | null): number {
+  let sum = 0;
+  for (const { top, left, columns, products } of tilesOf(a, b)) {
+    const onDiagonal = b === null && left === top;
+    let ofTile = 0;
+    for (let i = 0; i < products.length; i++)
+      if (!onDiagonal || i % (columns + 1) !== 0) ofTile += ((products[i] ?? 0) / a.columns + 1) ** 3;
+    sum += b === null && !onDiagonal ? 2 * ofTile : ofTile; // the tile below the diagonal is this one transposed
+  }
+  return sum;
 }
 
 /**
@@ -51,9 +59,4 @@ export function kid(args: {
   const value = values.reduce((sum, x) => sum + x, 0) / subsets;
   const variance = values.reduce((sum, x) => sum + (x - value) ** 2, 0) / subsets;
   return { value, standardDeviation: Math.sqrt(variance), subsetSize };
-}
-
-function kernelMatrix(a: FeatureMatrix, b: FeatureMatrix): Float64Array {
-  const [x, y] = [Float64Array.from(a.values), Float64Array.from(b.values)];
-  return rowProducts({ a: x, n: a.rows, b: y, m: b.rows, d: a.columns }).map((dot) => (dot / a.columns + 1) ** 3);
 }

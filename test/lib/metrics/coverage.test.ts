@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { coverage, imageRecall } from '../../../lib/metrics/coverage.ts';
 import type { FeatureMatrix } from '../../../lib/metrics/feature-matrix.ts';
+import { kernelDistance } from '../../../lib/metrics/kid.ts';
 import { createRng } from '../../../lib/random.ts';
 
 /** Points on a line. */
@@ -34,6 +35,49 @@ describe('imageRecall and coverage', () => {
     expect(imageRecall({ reals, fakes: narrow })).toBeLessThan(0.1);
     expect(coverage({ reals, fakes: wide })).toBeGreaterThan(0.9);
     expect(coverage({ reals, fakes: narrow })).toBeLessThan(0.2);
+  });
+
+  const plane = (n: number, stream: string): FeatureMatrix => {
+    const rng = createRng(1, stream);
+    return { rows: n, columns: 1, values: Float64Array.from({ length: n }, () => rng()) };
+  };
+
+  it('never hold the distances of all pairs at once, nor does the kernel distance', () => {
+    const [reals, fakes] = [plane(3200, 'reals'), plane(3200, 'fakes')];
+    const most = process.resourceUsage().maxRSS;
+    coverage({ reals, fakes });
+    imageRecall({ reals, fakes });
+    kernelDistance({ a: reals, b: fakes });
+    // One matrix of all pairs has 82 MB, and two were needed.
+    expect(process.resourceUsage().maxRSS - most).toBeLessThan(100 * 1024);
+  });
+
+  it('find neighbours, and the kernel distance its sums, across tiles', () => {
+    const [n, k] = [1100, 5];
+    const [reals, fakes] = [plane(n, 'reals'), plane(n, 'fakes')];
+    const found = [
+      coverage({ reals, fakes, k }),
+      imageRecall({ reals, fakes, k }),
+      kernelDistance({ a: reals, b: fakes }),
+    ];
+    const onLine = ({ values }: FeatureMatrix): number[] => [...values].sort((a, b) => a - b);
+    const [xs, ys] = [onLine(reals), onLine(fakes)];
+    const radius = (sorted: number[], at: number): number =>
+      sorted
+        .slice(Math.max(0, at - k), at + k + 1)
+        .map((x) => Math.abs(x - sorted[at]!))
+        .sort((a, b) => a - b)[k]!;
+    const share = (hits: (x: number, i: number) => boolean): number => xs.filter(hits).length / n;
+    const [radiiX, radiiY] = [xs, ys].map((sorted) => sorted.map((_, i) => radius(sorted, i)));
+    expect(found[0]).toBe(share((x, i) => ys.some((y) => Math.abs(x - y) < radiiX![i]!)));
+    expect(found[1]).toBe(share((x) => ys.some((y, j) => Math.abs(x - y) <= radiiY![j]!)));
+    // (1 + xy)^3 in powers of x: sums of pairs from sums of powers.
+    const power = (values: number[], p: number): number => values.reduce((sum, x) => sum + x ** p, 0) / n;
+    const mean = (a: number[], b: number[]): number =>
+      [1, 3, 3, 1].reduce((sum, binomial, p) => sum + binomial * power(a, p) * power(b, p), 0);
+    const within = (a: number[]): number =>
+      (mean(a, a) * n - a.reduce((sum, x) => sum + (1 + x * x) ** 3, 0) / n) / (n - 1);
+    expect(found[2]).toBeCloseTo(within(xs) + within(ys) - 2 * mean(xs, ys), 10);
   });
 
   it('refuse sets without a k-th neighbour', () => {
