@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { PretrainedWeights } from '../../contract/manifests.ts';
 import { WeightsError } from '../errors.ts';
-import { readTensorFile } from '../engine/tensor-file.ts';
+import { withTensorFile, type TensorFile } from '../engine/tensor-file.ts';
 import { readKerasH5 } from './keras-h5.ts';
 import type { StoredWeight } from './keras-names.ts';
 import { readTfjsWeights } from './tfjs-layers.ts';
@@ -35,18 +35,19 @@ export async function withWeightFile<T>(
     case 'tfjs-layers':
       return use(await readTfjsWeights(file, { maxBytes }), source);
     case 'safetensors':
-      return use(storedWeights((await readTensorFile(file)).tensors), source);
+      return await withTensorFile(file, ({ tensors }) => use(storedWeights(tensors), source));
   }
 }
 
-/** Tensors of a file of our own as weights. */
-export function storedWeights(
-  tensors: Awaited<ReturnType<typeof readTensorFile>>['tensors'],
-): Map<string, StoredWeight> {
+/** Tensors of a file of our own as weights, read when they are asked for. */
+export function storedWeights(tensors: TensorFile['tensors']): Map<string, StoredWeight> {
   return new Map(
-    [...tensors].map(([name, { shape, dtype, values }]) => {
-      const read = (): Float32Array => (values instanceof Float32Array ? values : new Float32Array());
-      return [name, { shape, dtype, read }];
+    [...tensors].map(([name, tensor]) => {
+      const read = (): Float32Array => {
+        const { values } = tensor;
+        return values instanceof Float32Array ? values : new Float32Array();
+      };
+      return [name, { shape: tensor.shape, dtype: tensor.dtype, read }];
     }),
   );
 }

@@ -1,7 +1,7 @@
 import { canonicalJson } from '../../contract/canonical-json.ts';
 import type { PretrainedWeights } from '../../contract/manifests.ts';
 import { WeightsError } from '../errors.ts';
-import { readTensorFile, writeTensorFile } from '../engine/tensor-file.ts';
+import { withTensorFile, writeTensorFile } from '../engine/tensor-file.ts';
 import { tf } from '../engine/tf.ts';
 import type { StoredWeight } from './keras-names.ts';
 import type { Model, ModelOptions } from './model.ts';
@@ -82,7 +82,7 @@ export function takeWeights(
     throw new WeightsError(
       `${file} does not fit the network: ${firstOf(differences)}; give weights of the same network`,
     );
-  // Only now is anything allocated, and only what the network itself asks for.
+  // Only now are values read, and only what the network itself asks for.
   return new Map(expected.map(({ name }) => [name, tensors.get(name)?.read() ?? new Float32Array()]));
 }
 
@@ -101,12 +101,13 @@ export async function readWeights(
   options: ModelOptions,
   expected: Model['plan']['variables'],
 ): Promise<WeightValues> {
-  const { tensors, metadata } = await readTensorFile(file);
-  const differences = Object.entries(describe(options))
-    .filter(([key, value]) => metadata[key] !== value)
-    .map(([key, value]) => `${key} is ${metadata[key] ?? 'missing'}, expected ${value}`);
-  if (differences.length > 0) throw new WeightsError(`${file} is of another classifier: ${firstOf(differences)}`);
-  return takeWeights(storedWeights(tensors), expected, { file });
+  return await withTensorFile(file, ({ tensors, metadata }) => {
+    const differences = Object.entries(describe(options))
+      .filter(([key, value]) => metadata[key] !== value)
+      .map(([key, value]) => `${key} is ${metadata[key] ?? 'missing'}, expected ${value}`);
+    if (differences.length > 0) throw new WeightsError(`${file} is of another classifier: ${firstOf(differences)}`);
+    return takeWeights(storedWeights(tensors), expected, { file });
+  });
 }
 
 /**

@@ -1,6 +1,7 @@
+import { readSync } from 'node:fs';
 import { open, rename, type FileHandle } from 'node:fs/promises';
 import { WeightsError } from '../errors.ts';
-import { readHeader, type HeaderEntry } from './tensor-header.ts';
+import { bytesPerValue, partsOf, readHeader, type ByteRange, type TensorPart } from './tensor-header.ts';
 import { tf } from './tf.ts';
 
 /**
@@ -32,7 +33,6 @@ export function plainTensor({ dtype, shape, values }: StoredTensor): WritableTen
 }
 
 const dtypes = { float32: 'F32', int32: 'I32' } as const;
-const bytesPerValue = 4;
 
 /** Writes `tensors`; the file appears whole. @throws WeightsError for tensors that are neither float32 nor int32 */
 export async function writeTensorFile(
@@ -80,6 +80,18 @@ const sortedRecord = (record: Readonly<Record<string, string>>): Record<string, 
 
 /** Reads all tensors. @throws WeightsError when the file is truncated or not of this format, naming what is wrong */
 export async function readTensorFile(file: string): Promise<TensorFile> {
+  return await withTensorFile(file, ({ tensors, metadata }) => ({
+    tensors: new Map([...tensors].map(([name, { shape, dtype, values }]) => [name, { shape, dtype, values }])),
+    metadata,
+  }));
+}
+
+/**
+ * Hands the tensors of `file` to `use`. Their values are read whenever they are asked for, until it returns: what has the wrong
+ * name or shape need never be.
+ * @throws WeightsError as {@link readTensorFile}
+ */
+export async function withTensorFile<T>(file: string, use: (stored: TensorFile) => T): Promise<T> {
   const handle = await open(file, 'r').catch((error: unknown) => {
     throw new WeightsError(`${file} cannot be opened`, { cause: error });
   });
@@ -87,13 +99,12 @@ export async function readTensorFile(file: string): Promise<TensorFile> {
     const stat = await handle.stat();
     if (!stat.isFile()) throw new WeightsError(`${file} is no plain file`);
     const { size } = stat;
-    const { header, dataStart } = await readHeader((range) => readExactly(handle, range), { file, size });
+    const read = (range: ByteRange): Buffer<ArrayBuffer> => readExactly(handle.fd, range);
+    const { header, dataStart } = await readHeader((range) => Promise.resolve(read(range)), { file, size });
     const { __metadata__: metadata = {}, ...entries } = header;
     if (!isStringRecord(metadata)) throw new WeightsError(`the metadata of ${file} are no strings by name`);
-    const tensors = new Map<string, StoredTensor>();
-    for (const [name, entry] of Object.entries(entries))
-      tensors.set(name, await readTensor(handle, { file, size, dataStart, name, entry: entry as HeaderEntry })); // shape checked there
-    return { tensors, metadata };
+    const parts = partsOf(entries, { file, size, dataStart });
+    return use({ tensors: new Map(parts.map((part) => [part.name, storedTensor(part, read)])), metadata });
   } finally {
     await handle.close();
   }
@@ -102,46 +113,26 @@ export async function readTensorFile(file: string): Promise<TensorFile> {
 const isStringRecord = (value: unknown): value is Record<string, string> =>
   typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string');
 
-async function readTensor(
-  handle: FileHandle,
-  options: { file: string; size: number; dataStart: number; name: string; entry: HeaderEntry },
-): Promise<StoredTensor> {
-  const { file, size, dataStart, name, entry } = options;
-  // A foreign file may hold anything here, null included.
-  const { dtype, shape, data_offsets: range } = (entry as Partial<HeaderEntry> | null) ?? {};
-  const kind = dtype === 'F32' ? 'float32' : dtype === 'I32' ? 'int32' : null;
-  if (kind === null) throw new WeightsError(`${name} in ${file} has dtype ${String(dtype)}, expected F32 or I32`);
-  if (
-    !Array.isArray(shape) ||
-    !Array.isArray(range) ||
-    ![...shape, ...range].every((n) => Number.isSafeInteger(n) && n >= 0)
-  )
-    throw new WeightsError(`${name} in ${file} has no valid shape and byte range`);
-  const [begin, end] = range;
-  const expected = shape.reduce((product, side) => product * side, 1) * bytesPerValue;
-  if (end - begin !== expected)
-    throw new WeightsError(
-      `${name} in ${file} has ${end - begin} bytes, expected ${expected} for [${shape.join(', ')}]`,
-    );
-  if (dataStart + end > size)
-    throw new WeightsError(`${file} is truncated: ${name} ends at byte ${dataStart + end}, the file at ${size}`);
-  const bytes = await readExactly(handle, { position: dataStart + begin, length: expected });
-  const values =
-    kind === 'float32'
-      ? new Float32Array(bytes.buffer, bytes.byteOffset, expected / bytesPerValue)
-      : new Int32Array(bytes.buffer, bytes.byteOffset, expected / bytesPerValue);
-  return { shape, dtype: kind, values };
+function storedTensor(
+  { shape, dtype, position, length }: TensorPart,
+  read: (range: ByteRange) => Buffer<ArrayBuffer>,
+): StoredTensor {
+  return {
+    shape,
+    dtype,
+    get values() {
+      const { buffer } = read({ position, length });
+      return dtype === 'float32' ? new Float32Array(buffer) : new Int32Array(buffer);
+    },
+  };
 }
 
 /** In a buffer of its own, so that typed arrays are aligned. */
-async function readExactly(
-  handle: FileHandle,
-  { position, length }: { readonly position: number; readonly length: number },
-): Promise<Buffer> {
+function readExactly(descriptor: number, { position, length }: ByteRange): Buffer<ArrayBuffer> {
   const bytes = Buffer.from(new ArrayBuffer(length));
   let filled = 0;
   while (filled < length) {
-    const { bytesRead } = await handle.read(bytes, filled, length - filled, position + filled);
+    const bytesRead = readSync(descriptor, bytes, filled, length - filled, position + filled);
     if (bytesRead === 0)
       throw new WeightsError(`the file ends at byte ${position + filled}, expected ${length - filled} more`);
     filled += bytesRead;

@@ -5,15 +5,29 @@ import { WeightsError } from '../errors.ts';
  * range per tensor and `__metadata__` of strings. So a worker that computes nothing can say what a file holds.
  */
 
-export interface HeaderEntry {
+interface HeaderEntry {
   readonly dtype: string;
   readonly shape: number[];
   readonly data_offsets: [begin: number, end: number];
 }
 
 /** Larger headers are no files of ours: the full-width classifier needs 200 kB. */
-const maxHeaderBytes = 100 * 2 ** 20;
+const maxHeaderBytes = 16 * 2 ** 20;
 const lengthBytes = 8;
+export const bytesPerValue = 4;
+
+export interface ByteRange {
+  /** From the start of the file. */
+  readonly position: number;
+  readonly length: number;
+}
+
+/** A tensor of a file and where its values lie. */
+export interface TensorPart extends ByteRange {
+  readonly name: string;
+  readonly shape: number[];
+  readonly dtype: 'float32' | 'int32';
+}
 
 interface Described {
   readonly file: string;
@@ -38,7 +52,7 @@ function headerLength(start: Buffer, described: Described): number {
  * @throws WeightsError when it is none
  */
 export async function readHeader(
-  read: (range: { readonly position: number; readonly length: number }) => Promise<Buffer>,
+  read: (range: ByteRange) => Promise<Buffer>,
   described: Described,
 ): Promise<{ readonly header: Record<string, unknown>; readonly dataStart: number }> {
   if (described.size < lengthBytes + 2) refuse(described, `it has ${described.size} bytes`);
@@ -52,6 +66,52 @@ export async function readHeader(
     refuse(described, 'its header is not JSON', error);
   }
   return refuse(described, 'its header is not an object');
+}
+
+/**
+ * The tensors that a header's entries describe. As the format demands, their values fill the file without overlap or gap, so
+ * that all of them together are never more than the file.
+ * @throws WeightsError naming the first tensor that is described badly or lies where it must not
+ */
+export function partsOf(
+  entries: Readonly<Record<string, unknown>>,
+  described: Described & { readonly dataStart: number },
+): TensorPart[] {
+  const parts = Object.entries(entries).map(([name, entry]) => partOf(name, entry, described));
+  const { file, size, dataStart } = described;
+  let [end, before] = [dataStart, 'the header'];
+  const ordered = [...parts].sort((a, b) => a.position - b.position || a.length - b.length);
+  for (const { name, position, length } of ordered) {
+    if (position !== end)
+      throw new WeightsError(`${name} in ${file} begins at byte ${position}, expected ${end}, where ${before} ends`);
+    [end, before] = [end + length, name];
+  }
+  if (end !== size) throw new WeightsError(`${file} has ${size - end} bytes after ${before}, expected none`);
+  return parts;
+}
+
+function partOf(
+  name: string,
+  entry: unknown,
+  { file, size, dataStart }: Described & { readonly dataStart: number },
+): TensorPart {
+  // A foreign file may hold anything here, null included.
+  const { dtype, shape, data_offsets: range } = (entry as Partial<HeaderEntry> | null) ?? {};
+  const kind = dtype === 'F32' ? 'float32' : dtype === 'I32' ? 'int32' : null;
+  if (kind === null) throw new WeightsError(`${name} in ${file} has dtype ${String(dtype)}, expected F32 or I32`);
+  if (
+    !Array.isArray(shape) ||
+    !Array.isArray(range) ||
+    ![...shape, ...range].every((n) => Number.isSafeInteger(n) && n >= 0)
+  )
+    throw new WeightsError(`${name} in ${file} has no valid shape and byte range`);
+  const [begin, end] = range;
+  const length = shape.reduce((product, side) => product * side, 1) * bytesPerValue;
+  if (end - begin !== length)
+    throw new WeightsError(`${name} in ${file} has ${end - begin} bytes, expected ${length} for [${shape.join(', ')}]`);
+  if (dataStart + end > size)
+    throw new WeightsError(`${file} is truncated: ${name} ends at byte ${dataStart + end}, the file at ${size}`);
+  return { name, shape, dtype: kind, position: dataStart + begin, length };
 }
 
 /** Collects the first bytes of a stream; more may have come than were asked for. */

@@ -8,7 +8,7 @@ import { weightFormat } from '../classifier/weight-format.ts';
 import { refuseBadValues, takeWeights } from '../classifier/weights.ts';
 import { loadEngine } from '../engine/backend.ts';
 import { compileStep } from '../engine/compile.ts';
-import { readTensorFile } from '../engine/tensor-file.ts';
+import { withTensorFile } from '../engine/tensor-file.ts';
 import { tf } from '../engine/tf.ts';
 import { createVariable } from '../engine/variables.ts';
 import { DatasetError, WeightsError } from '../errors.ts';
@@ -108,13 +108,14 @@ async function readInceptionWeights(file: string, { variables }: NetworkPlan): P
   const format = await weightFormat(file);
   if (format !== 'safetensors')
     throw new WeightsError(`${file} is ${format}; the 2015 Inception network expects safetensors: ${hint}`);
-  const { tensors, metadata } = await readTensorFile(file);
-  for (const [key, expected] of Object.entries(inceptionFormat))
-    if (metadata[key] !== expected)
-      throw new WeightsError(
-        `${file} does not say that it is the 2015-12-05 network (${key} is ${metadata[key] ?? 'missing'}, expected ${expected}); ${hint}`,
-      );
-  const taken = takeWeights(storedWeights(tensors), variables, { file });
-  refuseBadValues(taken, file);
-  return taken;
+  return await withTensorFile(file, ({ tensors, metadata }) => {
+    for (const [key, expected] of Object.entries(inceptionFormat))
+      if (metadata[key] !== expected)
+        throw new WeightsError(
+          `${file} does not say that it is the 2015-12-05 network (${key} is ${metadata[key] ?? 'missing'}, expected ${expected}); ${hint}`,
+        );
+    const taken = takeWeights(storedWeights(tensors), variables, { file });
+    refuseBadValues(taken, file);
+    return taken;
+  });
 }

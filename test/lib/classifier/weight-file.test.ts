@@ -1,3 +1,4 @@
+import { truncateSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -94,6 +95,15 @@ describe('loadPretrainedTrunk', () => {
     await writeWeights(file, source, copyWeights(source));
     expect(await loadPretrainedTrunk(model, file)).toMatchObject({ format: 'safetensors' });
     expectRecipeTrunk();
+  });
+
+  it('reads no values of our own files before they are asked for', async () => {
+    const file = join(dir, 'lazy.safetensors');
+    await writeWeights(file, source, copyWeights(source));
+    await withWeightFile(file, { maxBytes: maxWeightFileBytes(model.plan) }, (weights) => {
+      truncateSync(file, 1000);
+      for (const { read } of weights.values()) expect(read).toThrow(WeightsError);
+    });
   });
 
   it('reads the shards of a TensorFlow.js layers model, whatever its topology says', async () => {

@@ -1,8 +1,9 @@
+import { truncateSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readTensorFile } from '../../../lib/engine/tensor-file.ts';
+import { readTensorFile, withTensorFile } from '../../../lib/engine/tensor-file.ts';
 import { WeightsError } from '../../../lib/errors.ts';
 
 let dir = '';
@@ -67,12 +68,42 @@ describe('readTensorFile', () => {
     'a byte range backwards': [a({ data_offsets: [8, 0] }), /has -8 bytes, expected 8/],
     'bytes that do not fit the shape': [a({ shape: [3] }), /has 8 bytes, expected 12 for \[3\]/],
     'data that are cut short': [tensorFile({ a: entry }, floats(1)), /is truncated: a ends at byte/],
+    'tensors on the same bytes': [
+      tensorFile({ a: entry, b: entry }, floats(1, 2)),
+      /b in .* begins at byte \d+, expected/,
+    ],
+    'tensors that overlap': [
+      tensorFile({ a: entry, b: { ...entry, data_offsets: [4, 12] } }, floats(1, 2, 3)),
+      /b in .* begins at byte \d+, expected \d+, where a ends/,
+    ],
+    'a gap between tensors': [
+      tensorFile({ a: entry, b: { ...entry, data_offsets: [12, 20] } }, floats(1, 2, 3, 4, 5)),
+      /b in .* begins at byte \d+, expected \d+, where a ends/,
+    ],
+    'a gap before the first tensor': [a({ shape: [1], data_offsets: [4, 8] }), /where the header ends/],
+    'bytes after the last tensor': [tensorFile({ a: entry }, floats(1, 2, 3)), /has 4 bytes after a, expected none/],
     'a byte range far outside': [a({ data_offsets: [2 ** 40, 2 ** 40 + 8] }), /is truncated/],
   };
   it.each(Object.entries(refused))('refuses %s, with the reason', async (name, [bytes, reason]) => {
     const error: unknown = await read(name, bytes).catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(WeightsError);
     expect((error as WeightsError).message).toMatch(reason);
+  });
+
+  it('reads values when they are asked for, in any order of tensors, and an empty one', async () => {
+    const file = join(dir, 'lazy.safetensors');
+    const parts = {
+      z: entry,
+      none: { dtype: 'I32', shape: [0], data_offsets: [8, 8] },
+      b: { ...entry, data_offsets: [8, 16] },
+    };
+    await writeFile(file, tensorFile(parts, floats(1, 2, 3, 4)));
+    await withTensorFile(file, ({ tensors }) => {
+      expect([...tensors.get('b')!.values]).toEqual([3, 4]);
+      expect([...tensors.get('none')!.values]).toEqual([]);
+      truncateSync(file, 20);
+      expect(() => tensors.get('z')!.values).toThrow(/the file ends at byte \d+, expected 8 more/);
+    });
   });
 
   it('refuses what is not there and what is a folder', async () => {
