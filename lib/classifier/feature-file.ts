@@ -1,13 +1,12 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { plainTensor, writeTensorFile } from '../engine/tensor-file.ts';
-import { readHeader, type HeaderEntry } from '../engine/tensor-header.ts';
+import { bytesPerValue, partsOf, readHeader } from '../engine/tensor-header.ts';
 import { WeightsError } from '../errors.ts';
 import type { FeatureTable } from './batch-inputs.ts';
 
 /** Features of some images in a tensor file, `features` [rows, size] float32, of which single rows are read: all may not fit memory. */
 
 const format = 'echoforge-features';
-const bytesPerValue = 4;
 
 export interface FeatureFile {
   readonly file: string;
@@ -44,14 +43,15 @@ export async function openFeatureFile(file: string, { key, rows, size }: Describ
       return Promise.resolve(buffer);
     };
     const { header, dataStart } = await readHeader(read, { file, size: bytes });
-    const metadata = (header.__metadata__ ?? {}) as Readonly<Record<string, string>>; // of ours, or compared and refused
-    const { dtype, shape, data_offsets: [begin, end] = [] } = (header.features ?? {}) as Partial<HeaderEntry>; // as above
-    const isWhole = begin === 0 && end === rows * size * bytesPerValue && bytes === dataStart + end;
-    const isExpected = dtype === 'F32' && shape?.join() === [rows, size].join();
-    if (metadata.format === format && metadata.key === key && isExpected && isWhole)
-      return { file, size, start: dataStart };
+    const { __metadata__, ...entries } = header;
+    const metadata = (__metadata__ ?? {}) as Readonly<Record<string, string>>; // of ours, or compared and refused
+    const [part, ...others] = partsOf(entries, { file, size: bytes, dataStart });
+    const isExpected =
+      part?.name === 'features' && part.dtype === 'float32' && part.shape.join() === [rows, size].join();
+    if (metadata.format === format && metadata.key === key && isExpected && others.length === 0)
+      return { file, size, start: part.position };
     throw new WeightsError(
-      `${file} does not hold the features [${rows}, ${size}] with key ${key}: its format is ${metadata.format ?? 'missing'}, its key ${metadata.key ?? 'missing'}, their shape [${shape?.join(', ') ?? ''}], its size ${bytes} bytes; delete features/${key}.json from the store`,
+      `${file} does not hold the features [${rows}, ${size}] with key ${key}: its format is ${metadata.format ?? 'missing'}, its key ${metadata.key ?? 'missing'}, their shape [${part?.shape.join(', ') ?? ''}]; delete features/${key}.json from the store`,
     );
   } finally {
     closeSync(descriptor);

@@ -45,9 +45,9 @@ describe('a file of features', () => {
     await expect(openFeatureFile(file, { ...described, rows: 2, size: 6 })).rejects.toThrow(/\[2, 6\].* \[4, 3\]/);
     const bytes = await readFile(file);
     await truncate(file, bytes.length - 1);
-    await expect(openFeatureFile(file, described)).rejects.toThrow(`its size ${bytes.length - 1} bytes`);
+    await expect(openFeatureFile(file, described)).rejects.toThrow(`the file at ${bytes.length - 1}`);
     await writeFile(file, Buffer.concat([bytes, Buffer.alloc(1)]));
-    await expect(openFeatureFile(file, described)).rejects.toThrow(`its size ${bytes.length + 1} bytes`);
+    await expect(openFeatureFile(file, described)).rejects.toThrow('has 1 bytes after features, expected none');
   });
 
   it('that is cut off after it was opened says so', async () => {
