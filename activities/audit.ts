@@ -5,8 +5,9 @@ import {
   type LeakageAudit,
   type PerClass,
   type ShardRef,
+  type TrainingImages,
 } from '../contract/manifests.ts';
-import { auditLeakage, type AuditedImage } from '../lib/dataset/leakage.ts';
+import { auditLeakage, type AuditedImage, type TrainedOn } from '../lib/dataset/leakage.ts';
 import { readShard } from '../lib/dataset/shard.ts';
 import { thumbnail } from '../lib/image/perceptual-hash.ts';
 import { decodePng } from '../lib/image/png.ts';
@@ -21,11 +22,14 @@ export async function auditEvaluation(
     ncc,
   }: { readonly dataset: DatasetManifest; readonly filtered: FilteredSetManifest; readonly ncc: number },
 ): Promise<LeakageAudit> {
-  const { training } = dataset;
+  const trainedOn = async ({ train, validation }: TrainingImages): Promise<TrainedOn> => ({
+    train: await load(deps, train),
+    validation: await load(deps, validation),
+  });
   return await auditLeakage({
-    training: [...(await load(deps, training.train)), ...(await load(deps, training.validation))],
+    real: await trainedOn(dataset.training),
     test: await load(deps, dataset.test),
-    synthetic: [...(await load(deps, filtered.training.train)), ...(await load(deps, filtered.training.validation))],
+    synthetic: await trainedOn(filtered.training),
     ncc,
   });
 }

@@ -17,6 +17,7 @@ import type { BlobRef } from '../contract/refs.ts';
 import type { TimeoutProfileName } from '../contract/timeouts.ts';
 import { classifierStateSchema, generatorStateSchema } from '../contract/training-state.ts';
 import { calibrate } from '../lib/classifier/calibration.ts';
+import { countUsable } from '../lib/dataset/split.ts';
 import { NotFoundError } from '../lib/errors.ts';
 import { getBlob, getManifest, putManifest } from '../lib/storage/blobs.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
@@ -132,10 +133,8 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
       };
     },
     countImages: async ({ dataset }) => {
-      const { counts } = await getManifest<DatasetManifest>(store, dataset);
-      const total = (side: 'negative' | 'positive'): number =>
-        counts.train[side] + counts.validation[side] + counts.test[side];
-      return { negative: total('negative'), positive: total('positive') };
+      const manifest = await getManifest<DatasetManifest>(store, dataset);
+      return { negative: countUsable(manifest, 'negative'), positive: countUsable(manifest, 'positive') };
     },
     resolveTool: (input) => resolveTool(store, { ...input, timeouts: deps.timeouts }),
     releaseModels: async ({ studyId, models, evaluation }) => {

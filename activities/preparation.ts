@@ -17,7 +17,7 @@ import { ingestImages } from '../lib/dataset/ingest.ts';
 import { groupNearDuplicates, type DuplicateGroup } from '../lib/dataset/near-duplicates.ts';
 import { planIngest } from '../lib/dataset/plan-ingest.ts';
 import { readShard } from '../lib/dataset/shard.ts';
-import { countSplits, splitGroups, type GroupedImage } from '../lib/dataset/split.ts';
+import { countSplits, splitGroups, splitsOf, type GroupedImage, type SplitResult } from '../lib/dataset/split.ts';
 import { describeRuntime } from '../lib/fingerprint.ts';
 import { getBlob, getManifest, putBlob, putManifest } from '../lib/storage/blobs.ts';
 import { beating, withWorkDir } from './activity-support.ts';
@@ -102,7 +102,7 @@ async function splitDataset(
   const images = ingested.flatMap(({ signatures }) =>
     signatures.map(({ source, side }): GroupedImage => ({ source, side, groupId: groups.of(source) })),
   );
-  const { assignment, setAside } = splitGroups({
+  const divided = splitGroups({
     images,
     split: study.split,
     crossClass: study.prepare.crossClass,
@@ -112,7 +112,7 @@ async function splitDataset(
   });
   const splits = await writeSplits(deps, {
     ingested,
-    assignment,
+    divided,
     groupOf: groups.of,
     dir,
     shardImages: study.prepare.shardImages,
@@ -124,14 +124,15 @@ async function splitDataset(
     ignored: [...study.ignore].sort(),
     image: study.image,
     splitUnit: study.split.unit,
+    ...(study.split.validationFrom === 'training' && { validationFrom: study.split.validationFrom }),
     training: { train: splits.train, validation: splits.validation },
     test: splits.test,
-    counts: countSplits(images, assignment),
+    counts: countSplits(images, divided),
     groups: groups.all.length,
     nearDuplicateGroups: groups.all
       .filter(({ sources }) => sources.length > 1)
       .sort((a, b) => b.sources.length - a.sources.length || (a.groupId < b.groupId ? -1 : 1)),
-    setAside,
+    setAside: divided.setAside,
     rejected: ingested.flatMap(({ rejected }) => rejected),
     fingerprint: describeRuntime(),
   });
@@ -153,16 +154,16 @@ async function readGroups(
 
 interface WriteSplitsInput {
   readonly ingested: readonly IngestedShard[];
-  readonly assignment: ReadonlyMap<string, Split>;
+  readonly divided: SplitResult;
   readonly groupOf: (source: string) => string;
   readonly dir: string;
   readonly shardImages: number;
 }
 
-/** Moves every image from its ingest shard to the shards of its split and class, in the order of the sources. */
+/** Copies every image from its ingest shard to the shards of its splits and class, in the order of the sources. */
 async function writeSplits(
   deps: LocalDeps,
-  { ingested, assignment, groupOf, dir, shardImages }: WriteSplitsInput,
+  { ingested, divided, groupOf, dir, shardImages }: WriteSplitsInput,
 ): Promise<Record<Split, PerClass<readonly ShardRef[]>>> {
   const writer = (split: Split, side: ClassSide): ShardWriter =>
     createShardWriter(deps, { dir, name: `${split}-${side}`, shardImages });
@@ -174,11 +175,10 @@ async function writeSplits(
   for (const { shard } of ingested)
     for (const local of await fetchShards(deps, [shard]))
       for (const { entry, png } of await readShard(local)) {
-        const split = assignment.get(sourceOf(entry));
-        if (split === undefined) continue; // set aside
         const { member, side, source } = entry;
         const groupId = groupOf(sourceOf(entry));
-        await writers[split][side].add({ entry: { member, side, source, groupId, seed: null }, png });
+        for (const split of splitsOf(sourceOf(entry), divided))
+          await writers[split][side].add({ entry: { member, side, source, groupId, seed: null }, png });
       }
   const finish = async (split: Split): Promise<PerClass<readonly ShardRef[]>> => {
     const [negative, positive] = classSides.map((side) => writers[split][side].finish());

@@ -23,7 +23,7 @@ export function createSelectionActivities(deps: LocalDeps): Pick<CpuActivities, 
       await beating(
         async () =>
           await withWorkDir(workDir, async (dir) => {
-            const { validation, test } = study.split;
+            const { validation, validationFrom, test } = study.split;
             const selected = selectFiltered({
               candidates: {
                 negative: await readCandidates(deps, scored.negative),
@@ -33,7 +33,8 @@ export function createSelectionActivities(deps: LocalDeps): Pick<CpuActivities, 
               keepPerClass: study.filter.keepPerClass,
               seed: study.seed,
               // The same ratio of validation to training images as the reals have.
-              validationShare: validation / (1 - test),
+              validationShare: validationFrom === 'training' ? validation : validation / (1 - test),
+              ...(validationFrom && { validationFrom }),
               classes: study.classes,
             });
             const write = async (part: 'train' | 'validation'): Promise<PerClass<readonly ShardRef[]>> => ({

@@ -88,6 +88,8 @@ export interface DatasetManifest {
   readonly ignored: readonly string[];
   readonly image: Study['image'];
   readonly splitUnit: Study['split']['unit'];
+  /** Present when the validation images are also among the training images; `counts` counts them in both. */
+  readonly validationFrom?: 'training';
   readonly training: TrainingImages;
   readonly test: PerClass<readonly ShardRef[]>;
   readonly counts: Readonly<Record<Split, PerClass<number>>>;

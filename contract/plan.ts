@@ -86,8 +86,12 @@ export const decidingRule = ({
 }: Pick<Study['filter'], 'rule' | 'ensembleRule'>): Exclude<Study['filter']['rule'], 'ensemble'> =>
   rule === 'ensemble' ? (ensembleRule ?? 'argmax') : rule;
 
-/** Images per class that must be kept at least: two can be trained on, and one more can validate. */
-export const leastKept = ({ validation }: Pick<Study['split'], 'validation'>): number => (validation === 0 ? 2 : 3);
+/** Images per class that must be kept at least: two can be trained on, and one more can validate unless one of them does. */
+export const leastKept = ({
+  validation,
+  validationFrom,
+}: Pick<Study['split'], 'validation' | 'validationFrom'>): number =>
+  validation === 0 || validationFrom === 'training' ? 2 : 3;
 
 /** Accepted images of one class so far. A quantile is taken of all candidates, not shard by shard. */
 export function acceptedSoFar(

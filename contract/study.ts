@@ -53,11 +53,28 @@ const prepareSchema = z.strictObject({
   minImagesPerClass: z.int().min(3).describe('usable images below which the study stops. Default: 20'),
 });
 
-const splitSchema = z.strictObject({
+const splitFields = z.strictObject({
   unit: z.enum(['group', 'image']).describe('what may not straddle splits. Default: group'),
-  validation: z.number().min(0).max(0.5).describe('share of images. Default: 0.15'),
-  test: z.number().min(0.01).max(0.8).describe('share of images. Default: 0.2'),
+  validation: z
+    .number()
+    .min(0)
+    .max(0.5)
+    .describe('share of images; with `validationFrom` training, of the training images. Default: 0.15; nakata: 0.1'),
+  test: z.number().min(0.01).max(0.8).describe('share of images. Default: 0.2; nakata: 0.4'),
+  validationFrom: z
+    .enum(['held-out', 'training'])
+    .describe(
+      'where images to validate with come from, reals and fakes: kept out of training, or drawn from the training images, among which they stay, as the reference does. Default: held-out; nakata: training',
+    ),
 });
+
+type SplitFields = z.output<typeof splitFields>;
+
+/** A resolved split that holds validation out has no such field: its artefacts are those from before there was one. */
+const splitSchema = splitFields.transform(
+  ({ validationFrom, ...rest }): Omit<SplitFields, 'validationFrom'> & Partial<SplitFields> =>
+    validationFrom === 'held-out' ? rest : { ...rest, validationFrom },
+);
 
 const classifierFields = z.strictObject({
   inputSize: z.int().min(75).max(1024).nullable().describe('px; null means max(96, resolution). Default: null'),
@@ -529,7 +546,8 @@ export const studySchema = z
         ['snapshotMetric', 'inceptionWeights'],
         `expected a key that \`echoforge import-weights\` printed (weights/<sha256>/<file>), found "${inceptionWeights}"`,
       );
-    if (split.validation + split.test >= 0.95) issue(['split'], 'validation and test leave nothing to train on');
+    if (split.validationFrom !== 'training' && split.validation + split.test >= 0.95)
+      issue(['split'], 'validation and test leave nothing to train on');
     if (classifier.inputSize !== null && classifier.inputSize < image.resolution)
       issue(['classifier', 'inputSize'], `expected at least the resolution ${image.resolution}`);
     if (classifier.weights !== null && classifier.headEpochs > 0 && classifier.freeze !== 'none')

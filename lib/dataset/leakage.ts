@@ -8,11 +8,17 @@ export interface AuditedImage {
   readonly thumbnail: Uint8Array;
 }
 
+/** What a classifier learned from, and what decided on its learning rate and its end. */
+export interface TrainedOn {
+  readonly train: readonly AuditedImage[];
+  readonly validation: readonly AuditedImage[];
+}
+
 export interface AuditInput {
-  readonly training: readonly AuditedImage[];
+  readonly real: TrainedOn;
   readonly test: readonly AuditedImage[];
-  /** The accepted fakes that the second classifier was trained on. */
-  readonly synthetic: readonly AuditedImage[];
+  /** The accepted fakes of the second classifier. */
+  readonly synthetic: TrainedOn;
   /** Correlation at which two images count as the same picture. */
   readonly ncc: number;
 }
@@ -25,9 +31,10 @@ interface Nearest {
 
 /**
  * Looks for test images that a model could have seen: the same bytes, the same near-duplicate group, the same picture
- * (thumbnails, mirrored or not), or a fake that reproduces one. Works from the stored shards alone, not from the split.
+ * (thumbnails, mirrored or not), or a fake that reproduces one; and for validation images that were trained on. Works from the stored shards alone, not from the split.
  */
-export async function auditLeakage({ training, test, synthetic, ncc }: AuditInput): Promise<LeakageAudit> {
+export async function auditLeakage({ real, test, synthetic: fakes, ncc }: AuditInput): Promise<LeakageAudit> {
+  const [training, synthetic] = [seenBy(real), seenBy(fakes)];
   const hashes = new Map(training.map(({ entry }) => [entry.sha256, entry.member]));
   const equal = test.filter(({ entry }) => hashes.has(entry.sha256)).map(({ entry }) => entry.member);
   const groups = new Set(training.map(({ entry }) => entry.groupId));
@@ -46,9 +53,25 @@ export async function auditLeakage({ training, test, synthetic, ncc }: AuditInpu
     ),
     nearCheck('no test image resembles a training image', nearTraining, ncc),
     nearCheck('no accepted synthetic image resembles a test image', nearSynthetic, ncc),
+    check(
+      'no validation image was trained on',
+      [...trainedOn(real), ...trainedOn(fakes)],
+      `${real.validation.length} real and ${fakes.validation.length} synthetic validation images`,
+    ),
     check('the synthetic training set holds generated images only', fakeReals, `${synthetic.length} images`),
   ];
   return { passed: checks.every(({ passed }) => passed), checks };
+}
+
+/** Each image once, whether it trained, validated or both. */
+const seenBy = ({ train, validation }: TrainedOn): AuditedImage[] => [
+  ...new Map([...train, ...validation].map((image) => [`${image.entry.side}/${image.entry.member}`, image])).values(),
+];
+
+/** Validation images whose very bytes were trained on. */
+function trainedOn({ train, validation }: TrainedOn): string[] {
+  const hashes = new Set(train.map(({ entry }) => entry.sha256));
+  return validation.filter(({ entry }) => hashes.has(entry.sha256)).map(({ entry }) => entry.member);
 }
 
 function check(name: string, offenders: readonly string[], looked: string): LeakageAudit['checks'][number] {

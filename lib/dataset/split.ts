@@ -26,13 +26,16 @@ export interface SplitInput {
 
 export interface SplitResult {
   readonly assignment: ReadonlyMap<string, Split>;
+  /** Images assigned to training that also validate, by source: none where validation is held out. */
+  readonly alsoValidation: ReadonlySet<string>;
   readonly setAside: DatasetManifest['setAside'];
 }
 
 /**
  * Divides the images of each class by share into train, validation and test; a near-duplicate group goes to one split as a
  * whole (unit `group`), or every image on its own (unit `image`, which leaks and is reported). Shares are counts of images,
- * rounded, at least one each; a group that would overfill a split goes to the next.
+ * rounded, at least one each; a group that would overfill a split goes to the next. With `validationFrom` training, validation
+ * is a share of the training images, which stay in training.
  * @throws DatasetError when a class has too few images left.
  */
 export function splitGroups(input: SplitInput): SplitResult {
@@ -43,18 +46,29 @@ export function splitGroups(input: SplitInput): SplitResult {
   requireEnough(usable, setAside.length, input);
   const units = unitsOf(usable, split.unit);
   const assignment = new Map<string, Split>();
+  const alsoValidation = new Set<string>();
+  const heldOut = split.validationFrom !== 'training';
   for (const side of classSides) {
     const own = units.filter(([first]) => first?.side === side);
     const images = own.reduce((sum, unit) => sum + unit.length, 0);
-    const room = { test: shareOf(images, split.test), validation: shareOf(images, split.validation) };
+    const room = { test: shareOf(images, split.test), validation: heldOut ? shareOf(images, split.validation) : 0 };
     for (const unit of shuffled(own, createRng(seed, `split/${side}`))) {
       const target: Split = unit.length <= room.test ? 'test' : unit.length <= room.validation ? 'validation' : 'train';
       if (target !== 'train') room[target] -= unit.length;
       for (const { source } of unit) assignment.set(source, target);
     }
+    if (heldOut) continue;
+    const training = own.filter(([first]) => first && assignment.get(first.source) === 'train');
+    let left = shareOf(training.flat().length, split.validation);
+    for (const unit of shuffled(training, createRng(seed, `split/${side}/validation`))) {
+      if (unit.length > left) continue;
+      left -= unit.length;
+      for (const { source } of unit) alsoValidation.add(source);
+    }
   }
-  requireAllSplits(usable, assignment, input);
-  return { assignment, setAside };
+  const result = { assignment, alsoValidation, setAside };
+  requireAllSplits(usable, result, input);
+  return result;
 }
 
 const shareOf = (images: number, share: number): number =>
@@ -93,16 +107,12 @@ function requireEnough(
   }
 }
 
-function requireAllSplits(
-  usable: readonly GroupedImage[],
-  assignment: ReadonlyMap<string, Split>,
-  { classes, split }: SplitInput,
-): void {
+function requireAllSplits(usable: readonly GroupedImage[], divided: Divided, { classes, split }: SplitInput): void {
   const splits: Split[] = ['train', ...(split.validation > 0 ? (['validation'] as const) : []), 'test'];
   for (const side of classSides) {
     const own = usable.filter((image) => image.side === side);
     for (const wanted of splits)
-      if (!own.some(({ source }) => assignment.get(source) === wanted))
+      if (!own.some(({ source }) => splitsOf(source, divided).includes(wanted)))
         throw new DatasetError(
           `class "${classes[side]}" has no image for ${wanted}: ${own.length} images in groups too large to divide by ` +
             `shares of ${split.validation} and ${split.test}; raise prepare.nearDuplicateNcc or add images`,
@@ -110,16 +120,28 @@ function requireAllSplits(
   }
 }
 
+type Divided = Pick<SplitResult, 'assignment' | 'alsoValidation'>;
+
+/** Where an image belongs: nowhere when it was set aside, in two splits when it trains and validates. */
+export function splitsOf(source: string, { assignment, alsoValidation }: Divided): readonly Split[] {
+  const split = assignment.get(source);
+  if (split === undefined) return [];
+  return alsoValidation.has(source) ? [split, 'validation'] : [split];
+}
+
 /** Images per split and class. */
-export function countSplits(
-  images: readonly GroupedImage[],
-  assignment: ReadonlyMap<string, Split>,
-): Record<Split, PerClass<number>> {
+export function countSplits(images: readonly GroupedImage[], divided: Divided): Record<Split, PerClass<number>> {
   const count = (split: Split, side: ClassSide): number =>
-    images.filter((image) => image.side === side && assignment.get(image.source) === split).length;
+    images.filter((image) => image.side === side && splitsOf(image.source, divided).includes(split)).length;
   const perClass = (split: Split): PerClass<number> => ({
     negative: count(split, 'negative'),
     positive: count(split, 'positive'),
   });
   return { train: perClass('train'), validation: perClass('validation'), test: perClass('test') };
 }
+
+/** Images of a class in all splits, each once. */
+export const countUsable = (
+  { counts, validationFrom }: Pick<DatasetManifest, 'counts' | 'validationFrom'>,
+  side: ClassSide,
+): number => counts.train[side] + (validationFrom === 'training' ? 0 : counts.validation[side]) + counts.test[side];

@@ -18,6 +18,10 @@ export function listLimits(inputs: ReportInputs): readonly string[] {
       ? 'The operating point is the fixed probability 0.5; it was not tuned, and predictive values at another prevalence were not computed.'
       : 'The operating point of each model was chosen on its own validation images, which are few, and synthetic for the synthetic-trained model: on other images it need not keep its promise. Predictive values at another prevalence were not computed.',
   ];
+  if (dataset.validationFrom === 'training')
+    limits.push(
+      'Validation images were also trained on: every validation figure, and a temperature or operating point fitted on them, speaks of images that the models had learned.',
+    );
   if (study.generator.resumeFrom !== undefined)
     limits.push(
       'The generators started from trained weights. What these were trained on is not known here: had it held images of this test set, the synthetic-trained model would be flattered.',

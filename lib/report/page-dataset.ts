@@ -1,4 +1,5 @@
-import { classSides, type Split } from '../../contract/manifests.ts';
+import { classSides, type ClassSide, type Split } from '../../contract/manifests.ts';
+import { countUsable } from '../dataset/split.ts';
 import { formatCount, plural } from './format.ts';
 import { markup, type SafeHtml } from './html.ts';
 import { folded, section, shortList, table } from './page-parts.ts';
@@ -13,15 +14,14 @@ const splits: readonly (readonly [Split, string])[] = [
 /** Where the images came from, what was left out and why, and how they were split. */
 export function datasetSection({ dataset, study }: ReportInputs): SafeHtml {
   const { counts, rejected, setAside, nearDuplicateGroups, classes } = dataset;
-  const total = (side: 'negative' | 'positive'): number =>
-    splits.reduce((all, [split]) => all + counts[split][side], 0);
+  const total = (side: ClassSide): number => countUsable(dataset, side);
   const inDuplicates = nearDuplicateGroups.reduce((all, group) => all + group.sources.length, 0);
   const used = total('negative') + total('positive');
   const shape = `${dataset.image.resolution} x ${dataset.image.resolution} px, ${dataset.image.channels === 1 ? 'grey' : 'RGB'}`;
   return section(
     'dataset',
     'Dataset',
-    markup`<p>Dataset <strong>${dataset.name}</strong>: ${plural(used, 'usable image')} (${shape}, made square by ${dataset.image.fit === 'crop' ? 'cropping the centre' : 'padding'}), ${plural(rejected.length, 'file')} rejected, ${plural(setAside.length, 'image')} set aside as duplicates across classes. ${plural(dataset.groups, 'group')}; ${formatCount(inDuplicates)} images lie in ${plural(nearDuplicateGroups.length, 'near-duplicate group')} (normalised cross-correlation above ${study.prepare.nearDuplicateNcc}, mirrored or not). Split by <strong>${dataset.splitUnit}</strong>.</p>`,
+    markup`<p>Dataset <strong>${dataset.name}</strong>: ${plural(used, 'usable image')} (${shape}, made square by ${dataset.image.fit === 'crop' ? 'cropping the centre' : 'padding'}), ${plural(rejected.length, 'file')} rejected, ${plural(setAside.length, 'image')} set aside as duplicates across classes. ${plural(dataset.groups, 'group')}; ${formatCount(inDuplicates)} images lie in ${plural(nearDuplicateGroups.length, 'near-duplicate group')} (normalised cross-correlation above ${study.prepare.nearDuplicateNcc}, mirrored or not). Split by <strong>${dataset.splitUnit}</strong>.${dataset.validationFrom === 'training' ? ' The validation images are drawn from the training images and stay among them: they were trained on, too, and count once in the total.' : ''}</p>`,
     table({
       label: 'Images per split and class',
       head: ['Split', ...classSides.map((side) => `${classes[side]} (${side})`), 'Total'],

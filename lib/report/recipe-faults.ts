@@ -13,14 +13,12 @@ export interface RecipeFault {
 
 type Judge = (inputs: ReportInputs) => Omit<RecipeFault, 'name'>;
 
-const validationOnTraining: Judge = ({ dataset, classifiers }) => {
-  const { train } = classifiers.real.images;
-  const seen = train.negative + train.positive;
-  const present = seen > dataset.counts.train.negative + dataset.counts.train.positive;
+const validationOnTraining: Judge = ({ dataset }) => {
+  const present = dataset.validationFrom === 'training';
   return {
     present,
     detail: present
-      ? 'The classifier also trained on its validation images, so early stopping and the learning rate followed images that it had learned by heart.'
+      ? 'The classifiers also trained on their validation images, so early stopping and the learning rate followed images that they had learned by heart, and every validation figure is flattered.'
       : 'Validation images were never trained on.',
   };
 };

@@ -1,5 +1,6 @@
 import { classSides, type ClassSide, type PerClass, type Verdict } from '../../contract/manifests.ts';
 import { leastKept } from '../../contract/plan.ts';
+import type { Study } from '../../contract/study.ts';
 import { createRng, shuffled } from '../random.ts';
 import { applyRule, intendedProbability, type Candidate, type FilterRule } from './filter-rules.ts';
 
@@ -12,6 +13,8 @@ export interface SelectFilteredInput {
   readonly seed: number;
   /** Share of the kept images that goes to validation, 0 to below 1. */
   readonly validationShare: number;
+  /** `training`: images of validation stay in training. Default: held-out. */
+  readonly validationFrom?: Study['split']['validationFrom'];
   /** Names for messages. Default: negative, positive. */
   readonly classes?: PerClass<string>;
 }
@@ -39,13 +42,14 @@ export interface SelectedFakes {
 
 /**
  * The filter: keeps fakes that pass the rule (filter-rules.ts), draws the same number per class at random by seed, and
- * divides the kept ones into training and validation. With nothing to keep in a class nothing is kept at all, and
+ * divides the kept ones into training and validation (or validates with some of those it trains on). With nothing to keep in a class nothing is kept at all, and
  * `degenerate` says why. The result does not depend on the order of the candidates.
  *
  * Throws RangeError on a probability outside [0, 1], a repeated seed or a share outside [0, 1).
  */
 export function selectFiltered(input: SelectFilteredInput): SelectedFakes {
-  const { candidates, filter, keepPerClass, seed, validationShare } = input;
+  const { candidates, filter, keepPerClass, seed, validationShare, validationFrom } = input;
+  const heldOut = validationFrom !== 'training';
   requireCandidates(input);
   const reasons = {
     negative: applyRule(candidates.negative, 'negative', filter),
@@ -61,7 +65,9 @@ export function selectFiltered(input: SelectFilteredInput): SelectedFakes {
   const degenerate = explainDegenerate(input, accepted);
   const count = degenerate === null ? Math.min(fewest, keepPerClass ?? fewest) : 0;
   const validationCount =
-    validationShare === 0 || count === 0 ? 0 : Math.min(count - 2, Math.max(1, Math.round(validationShare * count)));
+    validationShare === 0 || count === 0
+      ? 0
+      : Math.min(heldOut ? count - 2 : count, Math.max(1, Math.round(validationShare * count)));
   const select = (side: ClassSide): SelectedClass => {
     const drawn = shuffled(accepted[side], createRng(seed, `filter/${side}`)).slice(0, count);
     const kept = new Set(drawn);
@@ -81,7 +87,7 @@ export function selectFiltered(input: SelectFilteredInput): SelectedFakes {
         candidates[side].filter((candidate) => kept.has(candidate.seed)),
         side,
       ),
-      train: ascending(drawn.slice(validationCount)),
+      train: ascending(drawn.slice(heldOut ? validationCount : 0)),
       validation: ascending(drawn.slice(0, validationCount)),
     };
   };
@@ -106,10 +112,10 @@ function requireCandidates({ candidates, validationShare }: SelectFilteredInput)
 }
 
 function explainDegenerate(
-  { candidates, filter, keepPerClass, classes, validationShare }: SelectFilteredInput,
+  { candidates, filter, keepPerClass, classes, validationShare, validationFrom = 'held-out' }: SelectFilteredInput,
   accepted: PerClass<readonly number[]>,
 ): string | null {
-  const least = leastKept({ validation: validationShare });
+  const least = leastKept({ validation: validationShare, validationFrom });
   const reasons = classSides
     .filter((side) => accepted[side].length < least)
     .map((side) => {

@@ -132,6 +132,18 @@ describe('resolveStudyFile', () => {
     }));
     for (const file of presets) expect('augment' in resolveStudyFile(file).generator).toBe(false);
   });
+  it('says where validation images come from only in a study that trains on them, as nakata does', () => {
+    expect(resolveStudyFile(minimal).split).toEqual({ unit: 'group', validation: 0.15, test: 0.2 });
+    const nakata = { ...minimal, preset: 'nakata', classifier: { allowRandomTrunk: true } };
+    expect(resolveStudyFile(nakata).split).toMatchObject({ validation: 0.1, test: 0.4, validationFrom: 'training' });
+    const heldOut = resolveStudyFile({ ...nakata, split: { validationFrom: 'held-out' } });
+    expect(heldOut.split).toEqual({ unit: 'image', validation: 0.1, test: 0.4 });
+    // Half of the training images is never too much; half of all images beside a large test set is.
+    const split = { validation: 0.5, test: 0.6 };
+    expect(problemsOf({ ...minimal, split })[0]?.path).toBe('split');
+    expect(resolveStudyFile({ ...minimal, split: { ...split, validationFrom: 'training' } }).split.test).toBe(0.6);
+  });
+
   it('says of histograms only where they are asked for', () => {
     for (const augment of ['none', 'ada'])
       expect('histograms' in resolveStudyFile({ ...minimal, generator: { augment } }).generator).toBe(false);

@@ -8,7 +8,13 @@ import { auditLeakage, type AuditedImage } from '../../../lib/dataset/leakage.ts
 import { groupNearDuplicates } from '../../../lib/dataset/near-duplicates.ts';
 import { planIngest } from '../../../lib/dataset/plan-ingest.ts';
 import { loadShardImages, readShard, writeShard } from '../../../lib/dataset/shard.ts';
-import { countSplits, splitGroups, type GroupedImage, type SplitInput } from '../../../lib/dataset/split.ts';
+import {
+  countSplits,
+  countUsable,
+  splitGroups,
+  type GroupedImage,
+  type SplitInput,
+} from '../../../lib/dataset/split.ts';
 import { CorruptObjectError, DatasetError } from '../../../lib/errors.ts';
 import { perceptualHash, thumbnail } from '../../../lib/image/perceptual-hash.ts';
 import { encodePng } from '../../../lib/image/png.ts';
@@ -159,14 +165,35 @@ const splitOf = (images: readonly GroupedImage[], extra: Partial<SplitInput> = {
 describe('splitGroups', () => {
   it('meets the shares exactly with single images and is stable', () => {
     const images = [...grouped('negative', 100), ...grouped('positive', 40)];
-    const { assignment } = splitOf(images);
-    expect(countSplits(images, assignment)).toEqual({
+    const divided = splitOf(images);
+    const { assignment } = divided;
+    expect(countSplits(images, divided)).toEqual({
       train: { negative: 65, positive: 26 },
       validation: { negative: 15, positive: 6 },
       test: { negative: 20, positive: 8 },
     });
     expect(splitOf([...images].reverse()).assignment).toEqual(assignment);
     expect(splitOf(images, { seed: 2 }).assignment).not.toEqual(assignment);
+  });
+  it('draws validation from the training images, which stay there, where the study asks for it', () => {
+    const images = [...grouped('negative', 100), ...grouped('positive', 40, 2)];
+    const split = { unit: 'group', validation: 0.1, test: 0.4, validationFrom: 'training' } as const;
+    const divided = splitOf(images, { split });
+    const counts = {
+      train: { negative: 60, positive: 24 },
+      validation: { negative: 6, positive: 2 },
+      test: { negative: 40, positive: 16 },
+    };
+    expect(countSplits(images, divided)).toEqual(counts);
+    expect(countUsable({ counts, validationFrom: 'training' }, 'negative')).toBe(100);
+    expect(countUsable({ counts }, 'negative')).toBe(106);
+    for (const source of divided.alsoValidation) expect(divided.assignment.get(source)).toBe('train');
+    // The test set is the one of a split that holds validation out.
+    const test = (of: ReturnType<typeof splitOf>) => [...of.assignment].filter(([, where]) => where === 'test');
+    expect(test(divided)).toEqual(test(splitOf(images, { split: { ...split, validationFrom: 'held-out' } })));
+    expect(splitOf(images).alsoValidation.size).toBe(0);
+    const groups = images.filter(({ source }) => divided.alsoValidation.has(source) && source.startsWith('malignant'));
+    expect(new Set(groups.map(({ groupId }) => groupId)).size).toBe(1);
   });
   it('never parts a group, except by image', () => {
     const images = [...grouped('negative', 60, 4), ...grouped('positive', 60, 3)];
@@ -222,8 +249,15 @@ describe('auditLeakage', () => {
   const synthetic = Array.from({ length: 4 }, (_, i) =>
     audited(`seed-${i}`, picture(`seed-${i}`), { source: null, groupId: null, seed: i + 1 }),
   );
-  const failed = async (change: Partial<Parameters<typeof auditLeakage>[0]>): Promise<string[]> => {
-    const { passed, checks } = await auditLeakage({ training, test, synthetic, ncc: 0.97, ...change });
+  type Sets = Record<'training' | 'test' | 'synthetic' | 'validating' | 'fakesValidating', readonly AuditedImage[]>;
+  const failed = async (change: Partial<Sets>): Promise<string[]> => {
+    const sets = { training, test, synthetic, validating: [], fakesValidating: [], ...change };
+    const { passed, checks } = await auditLeakage({
+      real: { train: sets.training, validation: sets.validating },
+      test: sets.test,
+      synthetic: { train: sets.synthetic, validation: sets.fakesValidating },
+      ncc: 0.97,
+    });
     const names = checks.filter((check) => !check.passed).map(({ name }) => name);
     expect(passed).toBe(names.length === 0);
     return names;
@@ -232,6 +266,16 @@ describe('auditLeakage', () => {
   it('finds equal bytes', async () => {
     const leaked = audited('x', picture('x'), { sha256: 'train-0' });
     expect(await failed({ test: [...test, leaked] })).toEqual([expect.stringMatching(/byte-equal/)]);
+  });
+  it('finds a validation image that was trained on, real or not, and looks for test images among them', async () => {
+    const held = audited('held', picture('held'));
+    expect(await failed({ validating: [held] })).toEqual([]);
+    for (const change of [{ validating: [held, training[2]!] }, { fakesValidating: [synthetic[0]!] }])
+      expect(await failed(change)).toEqual(['no validation image was trained on']);
+    const leaked = audited('x', picture('x'), { sha256: 'held' });
+    expect(await failed({ validating: [held], test: [...test, leaked] })).toEqual([
+      expect.stringMatching(/byte-equal/),
+    ]);
   });
   it('finds a group on both sides', async () => {
     const leaked = audited('x', picture('x'), { groupId: 'train-0' });

@@ -38,6 +38,18 @@ describe('selectFiltered', () => {
     const kept = verdicts.filter((verdict) => verdict.kept).map(({ seed }) => seed);
     expect([...train, ...validation].sort((a, b) => a - b)).toEqual(kept);
   });
+  it('validates with some of those it trains on where the study asks for it, and so needs one less', () => {
+    const drawn = selectFiltered({ ...input, validationFrom: 'training' });
+    const { train, validation, kept } = drawn.classes.negative;
+    expect([train.length, validation.length, kept]).toEqual([23, 5, 23]);
+    for (const seed of validation) expect(train).toContain(seed);
+    const sure = (probability: number) => [4, 5].map((seed) => ({ seed, probability }));
+    const two = { ...input, candidates: { negative: sure(0.1), positive: sure(0.9) } };
+    expect(selectFiltered({ ...two, validationFrom: 'training' })).toMatchObject({
+      degenerate: null,
+      classes: { negative: { train: [4, 5], validation: { length: 1 } } },
+    });
+  });
   it('draws the same by seed, whatever the order of the candidates, and otherwise by another seed', () => {
     const trainOf = (other: Partial<SelectFilteredInput>) =>
       selectFiltered({ ...input, ...other }).classes.negative.train;
