@@ -9,6 +9,7 @@ import {
 import type { ClassifierVariant } from '../../contract/names.ts';
 import { decidingRule } from '../../contract/plan.ts';
 import type { Study } from '../../contract/study.ts';
+import { marginOfPerfectModels } from '../stats/compare-aucs.ts';
 import {
   formatCount,
   formatKimg,
@@ -174,9 +175,22 @@ function warnOfRepeats({ repeats, comparison }: EvaluationManifest, { evaluation
   return warnings;
 }
 
+/** What margin the test set could have shown, however the models did. */
+function describeShowable({ test, models, comparison }: EvaluationManifest, { evaluation }: Study): string {
+  const asked = `the study asked for ${formatUnit(evaluation.margin)}`;
+  const smallest = comparison.nonInferiority?.smallestMargin ?? null;
+  if (smallest !== null)
+    return `the smallest margin it could have shown (80% power, equally good models) is ${formatUnit(smallest)} AUC; ${asked}`;
+  const counts = { cases: test.positive, controls: test.negative, alpha: evaluation.alpha };
+  const bound = marginOfPerfectModels([models.real.auc.value, models.synthetic.auc.value], counts);
+  return bound === null
+    ? 'no margin could be shown with it'
+    : `the smallest margin it could have shown with two perfect models (exact bound) is ${formatUnit(bound)} AUC; ${asked}`;
+}
+
 function warnOfEvaluation({ study, evaluation, generators }: ReportInputs): readonly Warning[] {
   if (evaluation === null) return [];
-  const { audit, test, models, comparison } = evaluation;
+  const { audit, test, models } = evaluation;
   const warnings: Warning[] = [];
   for (const check of audit.checks)
     if (!check.passed) warnings.push(serious(`Leakage audit failed: ${check.name} (${withoutStop(check.detail)}).`));
@@ -189,14 +203,9 @@ function warnOfEvaluation({ study, evaluation, generators }: ReportInputs): read
     );
   warnings.push(...warnOfRepeats(evaluation, study));
   if (Math.min(test.negative, test.positive) < smallTestSet) {
-    const smallest = comparison.nonInferiority?.smallestMargin ?? null;
-    const could =
-      smallest === null
-        ? 'no margin could be shown with it'
-        : `the smallest margin it could have shown (80% power, equally good models) is ${formatUnit(smallest)} AUC; the study asked for ${formatUnit(study.evaluation.margin)}`;
     warnings.push(
       caution(
-        `Small test set: ${formatCount(test.negative)} ${study.classes.negative} and ${formatCount(test.positive)} ${study.classes.positive} images; ${could}.`,
+        `Small test set: ${formatCount(test.negative)} ${study.classes.negative} and ${formatCount(test.positive)} ${study.classes.positive} images; ${describeShowable(evaluation, study)}.`,
       ),
     );
   }

@@ -69,19 +69,30 @@ function withoutVariance(
     difference === 0
       ? 'Both models rank the test images alike, so the difference of their AUCs has no variance and non-inferiority cannot be tested.'
       : `The AUCs differ by ${shown(difference)}, but neither varies over the test images, so DeLong and non-inferiority have no answer.`;
-  return { delong, nonInferiority: null, notes: [why, ...marginOfPerfectModels(test, args)] };
+  return { delong, nonInferiority: null, notes: [why, ...noteOnPerfectModels(test, args)] };
 }
 
-/** Of two perfect models, what loss of AUC the exact bound cannot exclude: 1 - alpha^(1 / disjoint pairs). */
-function marginOfPerfectModels(
+/**
+ * Of two perfect models, what loss of AUC the exact bound cannot exclude: 1 - alpha^(1 / disjoint pairs). Null when one of them
+ * is not perfect.
+ */
+export function marginOfPerfectModels(
+  aucs: readonly number[],
+  { cases, controls, alpha }: { readonly cases: number; readonly controls: number; readonly alpha: number },
+): number | null {
+  return aucs.every((auc) => auc === 1) ? 1 - alpha ** (1 / disjointPairs(cases, controls)) : null;
+}
+
+const disjointPairs = (cases: number, controls: number): number => Math.min(cases, controls);
+
+function noteOnPerfectModels(
   { aucA, aucB }: DelongResult,
   { cases, controls, alpha, margin }: { cases: number; controls: number; alpha: number; margin: number },
 ): string[] {
-  if (aucA !== 1 || aucB !== 1) return [];
-  const pairs = Math.min(cases, controls);
-  const bound = 1 - alpha ** (1 / pairs);
+  const bound = marginOfPerfectModels([aucA, aucB], { cases, controls, alpha });
+  if (bound === null) return [];
   return [
     `Both models separate all ${cases + controls} test images. The smallest margin that so few images could have shown is ` +
-      `${shown(bound)} (exact bound from ${pairs} disjoint pairs); the study asked for ${shown(margin)}.`,
+      `${shown(bound)} (exact bound from ${disjointPairs(cases, controls)} disjoint pairs); the study asked for ${shown(margin)}.`,
   ];
 }

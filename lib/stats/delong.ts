@@ -2,6 +2,7 @@ import { at } from './at.ts';
 import { countClasses, type BinaryScores } from './binary-scores.ts';
 import { midranks } from './midranks.ts';
 import { normalTwoSidedP, zOfLevel } from './normal.ts';
+import { rocAuc } from './roc-auc.ts';
 
 export interface DelongVariance {
   readonly auc: number;
@@ -51,8 +52,7 @@ function placements(input: BinaryScores, caller: string): Placements {
   const negative = ofClass(0);
   const cases = positive.all.map((rank, i) => (rank - at(positive.own, i)) / n);
   const controls = negative.all.map((rank, j) => 1 - (rank - at(negative.own, j)) / m);
-  const auc = positive.all.reduce((sum, rank) => sum + rank, 0) / (m * n) - (m + 1) / (2 * n);
-  return { auc, cases, controls };
+  return { auc: rocAuc(input), cases, controls };
 }
 
 /** Sample covariance with divisor n - 1. */

@@ -4,7 +4,7 @@ import { midranks } from './midranks.ts';
 
 /**
  * Area under the receiver operating characteristic curve: the chance that a random case scores above a random control, ties
- * counting one half (the Mann-Whitney statistic). In [0, 1]; 0.5 is guessing. O(n log n).
+ * counting one half (the Mann-Whitney statistic). In [0, 1], exactly 1 for perfect separation; 0.5 is guessing. O(n log n).
  *
  * Throws RangeError when one class is missing. Source: Hanley and McNeil 1982.
  *

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { findWarnings } from '../../../lib/report/warnings.ts';
-import { makeInputs } from './fixture-inputs.ts';
+import { evaluateFake, fakePredictions, makeInputs } from './fixture-inputs.ts';
 
 describe('the warnings', () => {
   it('say where a training diverged and how it went on, and nothing where none did', async () => {
@@ -15,5 +15,20 @@ describe('the warnings', () => {
     expect(textOf({ ...inputs, classifiers: { ...inputs.classifiers, real } })).toContain(
       'on real images diverged in epoch 3 (loss NaN) at a learning rate of 0.01; it went back to the last good state and on at 0.001.',
     );
+  });
+
+  it('give the margin that a small test set could have shown, also where both models are perfect', async () => {
+    const inputs = await makeInputs();
+    const ofPositives = (shift: number) =>
+      fakePredictions('real', 3).map((one) => ({ ...one, probability: one.side === 'positive' ? shift : 0.1 }));
+    const small = (real: number, synthetic: number): string | undefined => {
+      const predictions = { real: ofPositives(real), synthetic: ofPositives(synthetic) };
+      return findWarnings({ ...inputs, evaluation: evaluateFake(inputs.study, predictions) })
+        .map(({ text }) => text)
+        .find((text) => text.startsWith('Small test set'));
+    };
+    // 1 - 0.025^(1/60)
+    expect(small(0.9, 0.8)).toContain('it could have shown with two perfect models (exact bound) is 0.060 AUC');
+    expect(small(0.9, 0.1)).toContain('no margin could be shown with it');
   });
 });

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../../contract/canonical-json.ts';
 import type { OperatingPoint, Prediction } from '../../../contract/manifests.ts';
+import { compareAucs } from '../../../lib/stats/compare-aucs.ts';
 import { compareModels } from '../../../lib/stats/compare-models.ts';
+import { delongTest } from '../../../lib/stats/delong.ts';
 import { expectClose } from './expect-close.ts';
 import { forty } from './fixtures/fixture.ts';
 
@@ -96,6 +98,24 @@ describe('compareModels', () => {
     expect(comparison.mcnemar).toEqual({ realOnlyCorrect: 0, syntheticOnlyCorrect: 0, exact: 1, midP: 1 });
     // 1 - 0.025^(1/10)
     expect(comparison.notes.join()).toContain('could have shown is 0.308 (exact bound from 10 disjoint pairs)');
+  });
+  it.each([
+    [20, 20],
+    [100, 100],
+    [150, 150],
+    [23, 51],
+  ])('names the margin of two perfect models of %d and %d images, whatever 1 / n rounds to', (cases, controls) => {
+    const labels = Array.from({ length: cases + controls }, (_, i) => (i < cases ? 1 : 0));
+    const { notes } = compareAucs({
+      real: labels,
+      synthetic: labels,
+      labels,
+      margin: 0.05,
+      alpha: 0.025,
+      ciLevel: 0.95,
+    });
+    expect(notes.join()).toContain(`exact bound from ${Math.min(cases, controls)} disjoint pairs`);
+    expect(delongTest({ scoresA: labels, scoresB: labels, labels }).aucA).toBe(1);
   });
   it('answers a perfect against a blind model without dividing by zero', () => {
     const { comparison, models } = compare(perfect, blind, twenty);
