@@ -43,6 +43,7 @@ import {
   mostDiverse,
   rolledBack,
 } from '../lib/generator/roll-back.ts';
+import { withoutEnd } from '../lib/generator/training-end.ts';
 import { getManifest, putBlobFile } from '../lib/storage/blobs.ts';
 import { activityLabels, shutdownFailure, stoppedByWorkflow, withWorkDir } from './activity-support.ts';
 import { exchangeFeatures } from './feature-files.ts';
@@ -86,6 +87,7 @@ export async function trainGeneratorSegment(
     if (event.type === 'generatorCheckpoint') await commitCheckpoint(deps, training, { event, bestNimg });
   };
   const goOn = async (workDir: string): Promise<TrainingTrouble | null> => {
+    if (training.state().nimg < untilNimg && training.state().end) await training.move(withoutEnd(training.state()));
     const { train } = (await getManifest<DatasetManifest>(deps.store, dataset)).training;
     const checkpointFile = await training.fetchCheckpoint(workDir);
     // Only a training that begins needs them.
@@ -138,9 +140,9 @@ async function commitCheckpoint(
   training: Training<GeneratorState>,
   { event, bestNimg }: { readonly event: GeneratorCheckpointEvent; readonly bestNimg: number | null },
 ): Promise<void> {
-  const { nimg, complete, skipping = false, snapshot } = event;
+  const { nimg, complete, skipping = false, snapshot, end } = event;
   const before = training.state();
-  const ordinal = snapshot === null ? null : before.snapshots.length;
+  const ordinal = snapshot === null || end ? null : before.snapshots.length;
   const position = { at: nimg, best: bestNimg, snapshot: ordinal, ...(skipping && { skipping }) };
   await training.commit(event, position, async (common) => ({
     ...before,
@@ -160,6 +162,10 @@ async function commitCheckpoint(
               ...(snapshot.msSsim !== null && { msSsim: snapshot.msSsim }),
             },
           ],
+    ...(end && {
+      events: [...common.events, await putBlobFile(store, end.eventsFile)],
+      end: { ticks: end.ticks, snapshots: snapshot === null ? 0 : 1 },
+    }),
   }));
 }
 

@@ -40,7 +40,7 @@ export interface TrainGeneratorTask {
   readonly checkpointFile: string | null;
   /** Weights that a training without checkpoint starts from, or null for random ones. */
   readonly startFile: string | null;
-  /** Train until this many real images were shown to D (a tick boundary, or the total). */
+  /** Train until this many real images were shown to D: a tick boundary, or the total, which is the training's end. */
   readonly untilNimg: number;
   /** How often the training has rolled back: each time it goes on with other draws. Default: 0 */
   readonly rollBacks?: number;
@@ -68,7 +68,7 @@ export interface TrainGeneratorOutput {
 export interface GeneratorCheckpointEvent {
   readonly type: 'generatorCheckpoint';
   readonly nimg: number;
-  /** False for a checkpoint made in mid-tick by pause or shutdown: it only resumes. */
+  /** False for a checkpoint made in mid-tick by pause or shutdown, or at an end off the grid: it only resumes. */
   readonly complete: boolean;
   /** An update was skipped when it was last due: nothing to roll back to. Absent otherwise. */
   readonly skipping?: boolean;
@@ -83,6 +83,11 @@ export interface GeneratorCheckpointEvent {
   readonly eventsFile: string | null;
   /** Ticks that ended since the previous checkpoint. */
   readonly ticks: readonly TickRecord[];
+  /**
+   * Present at an end where a longer training has no tick or no snapshot: what is there because the training ends. That is the
+   * snapshot, the last so many ticks, and these further events; a training that goes on after all forgets them.
+   */
+  readonly end?: { readonly ticks: number; readonly eventsFile: string };
 }
 
 export interface TrainClassifierTask {

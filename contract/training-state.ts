@@ -74,6 +74,11 @@ export const generatorStateSchema = z.strictObject({
       skipped: z.partialRecord(z.enum(['TrainG', 'RegG', 'TrainD', 'RegD']), z.int()).exactOptional(),
     }),
   ),
+  /**
+   * How many of the last ticks and snapshots are there only because the training ends here, and with them the last event
+   * file. Absent where it does not end, or would have made them anyway.
+   */
+  end: z.strictObject({ ticks: z.int(), snapshots: z.int() }).exactOptional(),
   /** Absent when the training never rolled back. */
   rollBacks: z.array(z.strictObject({ fromNimg: z.number(), toNimg: z.number(), reason: z.string() })).exactOptional(),
   /** What the training waits for a person to decide on; absent when it does not. */

@@ -49,11 +49,17 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
 
   const decisions: Decision[] = [...input.decisions];
   let nimg = 0;
-  let segmentEnd = 0;
+  /** Of the running or last segment: its end, and the total that it knows; null before the first. */
+  let handed: { readonly untilNimg: number; readonly totalNimg: number } | null = null;
   let finished = false;
   let awaiting: string | null = null;
   const asked = gamma === undefined ? study.generator : withGamma(study.generator, gamma, 'sweep');
   const config = (): GeneratorConfig => configAfter(asked, decisions);
+  const totalNimg = (): number => totalNimgOf(config());
+  const nextEnd = (from: number): number => planSegments(config(), study.image.resolution, from)[0] ?? totalNimg();
+  // A segment that runs to a total which has been raised since makes an end that the longer training has not.
+  const runningEnd = ({ untilNimg, ...known }: NonNullable<typeof handed>): number =>
+    untilNimg === known.totalNimg && untilNimg < totalNimg() ? nextEnd(untilNimg) : untilNimg;
   const stopped = (): Extract<Decision, { type: 'stopTraining' }> | undefined =>
     decisions.find((decision) => decision.type === 'stopTraining');
 
@@ -79,7 +85,8 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
   setHandler(
     stopTraining,
     async ({ reason }) => {
-      const decision: Decision = { type: 'stopTraining', side, atNimg: awaiting === null ? segmentEnd : nimg, reason };
+      const atNimg = awaiting === null && handed !== null ? runningEnd(handed) : nimg;
+      const decision: Decision = { type: 'stopTraining', side, atNimg, reason };
       decisions.push(decision);
       await control.recordDecision({ studyId: study.studyId, decision, by: '' });
       return { stopsAtNimg: decision.atNimg };
@@ -87,7 +94,7 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
     {
       description: 'End this training at the end of the running segment',
       validator: ({ reason }) => {
-        if (finished || segmentEnd === 0) throw new Error('the training is not running');
+        if (finished || handed === null) throw new Error('the training is not running');
         if (gamma !== undefined) throw new Error('a trial of a sweep runs to its end; stop the training of the class');
         refuseSecondOfBoth(input);
         if (stopped()) throw new Error('the training is already stopping');
@@ -147,12 +154,12 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
     const metrics = new Map<number, SnapshotMetric>();
     const measured = new Map<number, string>();
     const floor = await measuring.measureSnapshot({ study, side, dataset, classifier, weights: null });
-    const target = (): number => Math.min(totalNimgOf(config()), stopped()?.atNimg ?? Infinity);
+    const target = (): number => Math.min(totalNimg(), stopped()?.atNimg ?? Infinity);
     while (nimg < target()) {
       await steps.whenRunning();
-      segmentEnd = Math.min(planSegments(config(), study.image.resolution, nimg)[0] ?? target(), target());
+      const untilNimg = Math.min(nextEnd(nimg), target());
+      handed = { untilNimg, totalNimg: totalNimg() };
       await steps.report({ done: nimg / 1000, total: target() / 1000 });
-      const untilNimg = segmentEnd;
       const segment = await steps.interruptible(() =>
         segments.trainGeneratorSegment({
           study: { ...study, generator: trained() },
@@ -166,11 +173,10 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
       );
       if (segment === null) continue;
       nimg = segment.nimg;
-      // A training that went back has lost its later snapshots, or made others of the same image count.
-      for (const [at, sha256] of measured) {
-        const now = segment.snapshots.find((snapshot) => snapshot.nimg === at);
-        if (at > nimg || (now && now.weights.sha256 !== sha256)) metrics.delete(at);
-      }
+      // A training that went back has lost its later snapshots, or made others of the same image count; an extended one the
+      // snapshot of its end.
+      for (const [at, sha256] of measured)
+        if (!segment.snapshots.some((one) => one.nimg === at && one.weights.sha256 === sha256)) metrics.delete(at);
       for (const { nimg: at, weights } of segment.snapshots) {
         if (metrics.has(at)) continue;
         metrics.set(at, await measuring.measureSnapshot({ study, side, dataset, classifier, weights }));

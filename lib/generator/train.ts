@@ -51,6 +51,8 @@ interface Training {
   readonly realDiversity: number;
   readonly tickNimg: number;
   readonly snapshots: ReadonlySet<number>;
+  /** Whether a training of any length has its tick and its snapshots there. */
+  readonly isOnGrid: (nimg: number) => boolean;
 }
 
 /** What ended since the last checkpoint; emptied by the next. */
@@ -108,6 +110,31 @@ async function writeSnapshot(
   return { weightsFile, gridFile, msSsim };
 }
 
+/** Writes events to a file of that name; null when there are none. */
+async function writeEvents(
+  { context }: Training,
+  name: string,
+  events: readonly TrainingEvent[],
+): Promise<string | null> {
+  if (events.length === 0) return null;
+  const file = join(context.workDir, `${name}.tfevents`);
+  await writeFile(file, encodeEventFile(events));
+  return file;
+}
+
+/** Ends the running tick: its record and its events go to `to`. */
+function closeTick(
+  { task, tickNimg }: Training,
+  { nimg, tick, skips }: TrainingPosition,
+  to: Pending,
+): Pick<TrainingPosition, 'tick' | 'skips'> {
+  const { config, rollBacks = 0 } = task;
+  const { record, next } = endTick(tick, { nimg, tickNimg, skipped: skips.inTick });
+  to.ticks.push(record);
+  to.events.push(tickEvent(record, { config, tickNimg, rollBacks }));
+  return { tick: next, skips: { ...skips, inTick: {} } };
+}
+
 /** Writes a checkpoint, with a snapshot where `shown` says what it shows, and hands everything over. */
 async function commit(
   training: Training,
@@ -115,21 +142,24 @@ async function commit(
   options: { readonly pending: Pending; readonly complete: boolean; readonly shown: Shown | null },
 ): Promise<void> {
   const { context, state, hash } = training;
+  const { untilNimg } = training.task;
   const { pending, complete, shown } = options;
   const { nimg } = position;
-  await context.emit({ type: 'progress', phase: 'checkpoint', done: nimg, total: training.task.untilNimg });
+  await context.emit({ type: 'progress', phase: 'checkpoint', done: nimg, total: untilNimg });
   const checkpointFile = join(context.workDir, `checkpoint-${nimg}.safetensors`);
   await saveCheckpoint(checkpointFile, { state, position, hash });
-  const snapshot = shown === null ? null : await writeSnapshot(training, nimg, { shown, pending });
-  let eventsFile: string | null = null;
-  if (pending.events.length > 0) {
-    eventsFile = join(context.workDir, `events-${nimg}.tfevents`);
-    await writeFile(eventsFile, encodeEventFile(pending.events));
-  }
-  const ticks = [...pending.ticks];
-  const skipping = isSkipping(position.skips) && { skipping: true };
+  // What is there only because the training ends here; the checkpoint knows nothing of it.
+  const ending: Pending = { ticks: [], events: [] };
+  const ends = nimg >= untilNimg && !training.isOnGrid(nimg);
+  if (ends && nimg % training.tickNimg !== 0) closeTick(training, position, ending);
+  const snapshot = shown && (await writeSnapshot(training, nimg, { shown, pending: ends ? ending : pending }));
+  const eventsFile = await writeEvents(training, `events-${nimg}`, pending.events);
+  const endFile = await writeEvents(training, `events-${nimg}-end`, ending.events);
+  const ticks = [...pending.ticks, ...ending.ticks];
   await context.emit({
-    ...{ type: 'generatorCheckpoint', nimg, complete, ...skipping, checkpointFile, snapshot, eventsFile, ticks },
+    ...{ type: 'generatorCheckpoint', nimg, complete: complete && !ends, checkpointFile, snapshot, eventsFile, ticks },
+    ...(isSkipping(position.skips) && { skipping: true }),
+    ...(endFile !== null && { end: { ticks: ending.ticks.length, eventsFile: endFile } }),
   });
   pending.ticks.length = 0;
   pending.events.length = 0;
@@ -144,7 +174,7 @@ async function iterate(
   start: TrainingPosition,
 ): Promise<{ readonly nimg: number; readonly trouble: TrainingTrouble | null }> {
   const { task, context, iteration, tickNimg, snapshots } = training;
-  const { untilNimg, config, rollBacks = 0 } = task;
+  const { untilNimg, config } = task;
   const pending: Pending = { ticks: [], events: [] };
   let { nimg, tick, adaptation, skips } = start;
   let mostDiverse = task.mostDiverse ?? 0;
@@ -182,13 +212,7 @@ async function iterate(
       };
     tick = addToTick(tick, values);
     if (values.rt !== undefined) adaptation &&= adapted(adaptation, values.rt, config);
-    if (nimg % tickNimg === 0 || nimg >= untilNimg) {
-      const { record, next } = endTick(tick, { nimg, tickNimg, skipped: skips.inTick });
-      tick = next;
-      skips = { ...skips, inTick: {} };
-      pending.ticks.push(record);
-      pending.events.push(tickEvent(record, { config, tickNimg, rollBacks }));
-    }
+    if (nimg % tickNimg === 0) ({ tick, skips } = closeTick(training, { nimg, tick, adaptation, skips }, pending));
     await context.emit({ type: 'progress', phase: 'train', done: nimg, total: untilNimg });
     if (snapshots.has(nimg) || nimg >= untilNimg) {
       const collapse = await commitWhole();
@@ -220,6 +244,8 @@ function createTraining(
     settings,
     batchSize: steps.mainImages,
   });
+  const tickNimg = tickNimgOf(config, image.resolution);
+  const snapshots = new Set(snapshotNimgs(config, image.resolution));
   // A training that went back is not to fail in the same way again.
   const draws = rollBacks === 0 ? stream : `${stream}/roll-back-${rollBacks}`;
   const reals = createRealBatches({ images, seed, stream: draws, mirror: config.mirrorAugment, labels });
@@ -232,8 +258,9 @@ function createTraining(
     hash: trainingHash(task),
     stream,
     realDiversity: 1 - (similarityWithin(images, labels?.byImage ?? images.map(() => 0)) ?? 1),
-    tickNimg: tickNimgOf(config, image.resolution),
-    snapshots: new Set(snapshotNimgs(config, image.resolution)),
+    tickNimg,
+    snapshots,
+    isOnGrid: (nimg) => nimg % (snapshots.has(nimg) ? tickNimg * config.snapshotTicks : tickNimg) === 0,
     dispose: () => {
       sampler.dispose();
       steps.dispose();

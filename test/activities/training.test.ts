@@ -12,7 +12,13 @@ import type {
   TrainClassifierSegmentInput,
   TrainGeneratorSegmentInput,
 } from '../../contract/activities.ts';
-import type { EngineEvent, EngineRunner, TrainClassifierTask, TrainGeneratorTask } from '../../contract/engine.ts';
+import type {
+  EngineEvent,
+  EngineRunner,
+  GeneratorCheckpointEvent,
+  TrainClassifierTask,
+  TrainGeneratorTask,
+} from '../../contract/engine.ts';
 import { trainingFileKey, trainingHeadKey } from '../../contract/keys.ts';
 import type { ClassSide, DatasetManifest, GeneratorManifest, RefTo } from '../../contract/manifests.ts';
 import type { ClassifierTraining } from '../../contract/names.ts';
@@ -358,6 +364,62 @@ describe('a training segment', () => {
     const { results } = await runTroubled(3, [{}, { untilNimg: 0 }]);
     expect(results[1]).toMatchObject({ nimg: 0, interrupted: false });
     expect(results[1]).not.toHaveProperty('trouble');
+  });
+
+  it('that ends off the grid shows its end, also after a kill; extended, it goes on as if it had not ended', async () => {
+    const store = createMemoryStore();
+    const cache = createBlobCache({ dir: join(dir, 'blobs'), maxBytes: 1e6 });
+    const runs: (readonly [checkpoint: string | null, mostDiverse: number])[] = [];
+    const engine: EngineRunner = {
+      run: async (task, input, { workDir, onEvent }) => {
+        if (task === 'describeEngine') return fakeFingerprint as never;
+        const { checkpointFile: from, mostDiverse = 0, untilNimg } = input as TrainGeneratorTask; // of trainGenerator
+        runs.push([from === null ? null : await readFile(from, 'utf8'), mostDiverse]);
+        const file = async (name: string): Promise<string> => {
+          await writeFile(join(workDir, name), name);
+          return join(workDir, name);
+        };
+        const commit = async (nimg: number, msSsim: number, end: Pick<GeneratorCheckpointEvent, 'end'> = {}) =>
+          await onEvent({
+            ...{ type: 'generatorCheckpoint', nimg, complete: !end.end, checkpointFile: await file(`c${nimg}`) },
+            snapshot: { weightsFile: await file(`w${nimg}`), gridFile: await file(`g${nimg}`), msSsim },
+            ...{ eventsFile: await file(`e${nimg}`), ticks: [{ ...noTick, tick: 1, nimg }], ...end },
+          });
+        if (runs.length === 1) await commit(64, 0.5);
+        if (runs.length === 1) await commit(96, 0.2, { end: { ticks: 1, eventsFile: await file('e96-end') } });
+        if (runs.length === 1) throw new Error('killed');
+        if (untilNimg === 128) await commit(128, 0.5);
+        const realsGridFile = await file('reals');
+        return { nimg: untilNimg, parameters: { g: 1, d: 1 }, images: 2, realsGridFile, trouble: null } as never;
+      },
+    };
+    const gpu = createGpuActivities({ store, cache, workDir: dir, engine });
+    const input = await segmentInput(store);
+    const run = (untilNimg: number): Promise<GeneratorSegmentResult> =>
+      new MockActivityEnvironment({ attempt: 1 }).run(
+        (given: TrainGeneratorSegmentInput) => gpu.trainGeneratorSegment(given),
+        { ...input, untilNimg },
+      );
+    const stateNow = async () =>
+      generatorStateSchema.parse((await readHead(store, trainingHeadKey('s1', 'generator/benign')))?.state);
+    await expect(run(96)).rejects.toThrow('killed');
+    expect((await run(96)).snapshots.map(({ nimg }) => nimg)).toEqual([64, 96]);
+    const ended = await stateNow();
+    expect(ended).toMatchObject({ nimg: 96, end: { ticks: 1, snapshots: 1 }, ticks: [{ nimg: 64 }, { nimg: 96 }] });
+    expect([ended.events.length, ended.kept.map(({ snapshot }) => snapshot)]).toEqual([3, [0, null]]);
+    expect((await run(128)).snapshots.map(({ nimg }) => nimg)).toEqual([64, 128]);
+    // What the end showed counts for nothing: 1 - 0.2 would be more diverse.
+    expect(runs).toEqual([
+      [null, 0],
+      ['c96', 0.8],
+      ['c96', 0.5],
+    ]);
+    const { end, ticks, events, kept } = await stateNow();
+    expect([end, ticks.map(({ nimg }) => nimg)]).toEqual([undefined, [64, 128]]);
+    expect(events.map(({ sha256 }) => sha256)).toEqual(
+      ['e64', 'e96', 'e128'].map((name) => hashBytes(Buffer.from(name)).sha256),
+    );
+    expect(kept.at(-1)).toMatchObject({ at: 128, snapshot: 1, events: 3 });
   });
 
   it('beats from a timer while the engine is silent: a long trace is no dead worker', async () => {

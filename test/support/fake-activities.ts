@@ -5,6 +5,7 @@ import type {
   CpuActivities,
   Decision,
   FoundStep,
+  GeneratorSegmentResult,
   GpuActivities,
   PublishGeneratorInput,
   ResolvedStudy,
@@ -19,8 +20,10 @@ import type {
   SnapshotMetric,
 } from '../../contract/manifests.ts';
 import { trainingName } from '../../contract/names.ts';
+import { totalNimgOf } from '../../contract/plan.ts';
 import type { ManifestRef } from '../../contract/refs.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
+import type { Study } from '../../contract/study.ts';
 import {
   parseToolInput,
   type AnyToolInput,
@@ -135,6 +138,12 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
   const progress = new Map<string, number>();
   const epochs = new Map<string, number>();
 
+  /** What a segment has so far; a training that ends off the grid has a snapshot there, which a longer one has not. */
+  const trainedUntil = (nimg: number, { generator }: Study): GeneratorSegmentResult['snapshots'] => {
+    const grid = snapshotsUntil(nimg).map((snapshot) => ({ nimg: snapshot.nimg, weights: snapshot.weights }));
+    const ends = nimg === totalNimgOf(generator) && !grid.some((snapshot) => snapshot.nimg === nimg);
+    return ends ? [...grid, { nimg, weights: ref('w', `w${nimg}`) }] : grid;
+  };
   const snapshotsUntil = (nimg: number): Snapshot[] =>
     [0, 64, 128, 192, 256]
       .filter((at) => at <= nimg)
@@ -275,11 +284,10 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
           world.holdTraining.then(() => false),
           interrupted().then(() => true),
         ]);
-        if (wasInterrupted) return { nimg: before, snapshots: [], interrupted: true };
+        if (wasInterrupted) return { nimg: before, snapshots: trainedUntil(before, input.study), interrupted: true };
       }
       progress.set(training, untilNimg);
-      const snapshots = snapshotsUntil(untilNimg).map(({ nimg, weights }) => ({ nimg, weights }));
-      return { nimg: untilNimg, snapshots, interrupted: false };
+      return { nimg: untilNimg, snapshots: trainedUntil(untilNimg, input.study), interrupted: false };
     },
     trainClassifierSegment: ({ untilEpoch, study, ...training }) => {
       epochs.set(trainingName(training), untilEpoch);

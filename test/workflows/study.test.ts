@@ -202,6 +202,27 @@ describe('study workflow', () => {
     expect(world.fakes.calls.filter((name) => name === 'trainGeneratorSegment')).toHaveLength(5 + 4);
   });
 
+  it('extended on the way to an end off the grid, forgets that end; a stop then comes at the end of the next segment', async () => {
+    let release = (): void => undefined;
+    world.fakes.holdTraining = new Promise((resolve) => (release = resolve));
+    world.fakes.heldSide = 'negative';
+    const handle = await start({ generator: { ...file.generator, totalKimg: 0.096 } });
+    const child = world.client.workflow.getHandle(`${handle.workflowId}/generator/benign`);
+    await expect.poll(() => world.fakes.segments.length, { timeout: 30_000 }).toBe(1);
+    // The next one, to the end, is held, too.
+    release();
+    world.fakes.holdTraining = new Promise((resolve) => (release = resolve));
+    await expect.poll(() => world.fakes.segments.at(-1), { timeout: 30_000 }).toEqual(['negative', null, 96]);
+    await child.executeUpdate('extendTraining', { args: [{ totalKimg: 0.512 }] });
+    const stop = await child.executeUpdate('stopTraining', { args: [{ reason: 'good enough' }] });
+    expect(stop).toEqual({ stopsAtNimg: 128 });
+    release();
+    await handle.result();
+    const [benign, malignant] = world.fakes.published;
+    expect(benign?.metrics.map(({ nimg }) => nimg)).toEqual([0, 64, 128]);
+    expect(malignant?.metrics.map(({ nimg }) => nimg)).toEqual([0, 64, 96]);
+  });
+
   it('stops a training at the end of its running segment', async () => {
     let release = (): void => undefined;
     world.fakes.holdTraining = new Promise((resolve) => (release = resolve));

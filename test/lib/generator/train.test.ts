@@ -126,6 +126,39 @@ describe('trainGenerator', () => {
     expect(saves).toBe(7);
   });
 
+  it('ends off the grid with a tick and a snapshot of which an extension leaves no trace', async () => {
+    const whole = await train('long', settings, [{ untilNimg: 192 }]);
+    const part = async (name: string, over: Partial<TrainGeneratorTask>): Promise<GeneratorCheckpointEvent[]> => {
+      const { context, checkpoints } = await recordInto(join(dir, name), settings);
+      await trainGenerator(task(over), context);
+      return checkpoints as GeneratorCheckpointEvent[]; // of a generator
+    };
+    // In mid-tick; and at a tick without a snapshot.
+    for (const [totalNimg, ticks] of [
+      [112, 1],
+      [160, 0],
+    ] as const) {
+      const config = { ...smallConfig, totalKimg: totalNimg / 1000 };
+      const short = await part(`short-${totalNimg}`, { config, untilNimg: totalNimg });
+      const last = short.at(-1)!;
+      expect(last).toMatchObject({ nimg: totalNimg, complete: false, end: { ticks } });
+      expect(last.ticks.at(-1)).toMatchObject({ nimg: totalNimg, tick: Math.ceil(totalNimg / 32) });
+      expect(last.snapshot).not.toBeNull();
+      const events = readEvents(await readFile(last.end!.eventsFile));
+      expect(events.map(([tag]) => tag)).toContain('fakes');
+      expect(events.some(([tag]) => tag === 'Progress/tick')).toBe(ticks === 1);
+      const long = await part(`on-${totalNimg}`, { checkpointFile: last.checkpointFile });
+      const kept = [...short, ...long].flatMap((event) =>
+        event.ticks.slice(0, event.ticks.length - (event.end?.ticks ?? 0)),
+      );
+      expect(kept).toEqual(whole.ticks);
+      expect(await bytesOf(long.at(-1)!.checkpointFile)).toBe(whole.last);
+      expect(long.flatMap(({ snapshot, nimg }) => (snapshot ? [nimg] : []))).toEqual(
+        totalNimg < 128 ? [128, 192] : [192],
+      );
+    }
+  });
+
   /** p moves every 3 minibatches, so that the parts below end within an interval; D at first gives every real the same sign. */
   const ada = { augment: 'ada', adaInterval: 3, adaKimg: 1, adaTarget: -0.9 } as const;
 
