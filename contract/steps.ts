@@ -33,6 +33,11 @@ export interface TrainGeneratorInput {
   readonly classifier: RefTo<ClassifierManifest>;
   /** Decisions of earlier executions that concern this class. */
   readonly decisions: readonly Decision[];
+  /**
+   * In a conditional study: that the generator of the other class was taken from another study, so that this step trains both.
+   * Absent otherwise.
+   */
+  readonly trainsBoth?: boolean;
   /** A trial of a sweep with this R1 weight; absent for the training itself. */
   readonly gamma?: number;
 }

@@ -81,6 +81,9 @@ export async function study(file: unknown): Promise<StudyResult> {
       dataset,
       classifier: real,
       decisions: state.decisions.filter((decision) => decision.side === side),
+      ...(config.generator.conditional === true &&
+        side === 'positive' &&
+        state.hasReused('negative') && { trainsBoth: true }),
     });
   const generators = await perClass(train, { sideBySide: onTwoDevices(resolved) });
 
@@ -274,6 +277,11 @@ class StudyState {
       const step = this.steps.get(this.generatorOf(side));
       if (step) this.steps.set(step.step, { ...step, snapshots: snapshots[side].map(shownSnapshot) });
     }
+  }
+
+  /** Whether the generator of a class was taken from another study. */
+  hasReused(side: ClassSide): boolean {
+    return this.steps.get(this.generatorOf(side))?.state === 'reused';
   }
 
   /** The approved snapshot, otherwise the one with the lowest metric; from here on the choice stands. */

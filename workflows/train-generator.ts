@@ -33,7 +33,8 @@ const resumeTraining = defineUpdate<{ resumesAtNimg: number }, [ResumeTrainingRe
  * One StyleGAN2 for one class, in segments of whole ticks; after each segment its snapshots are measured. Updates raise the
  * total, stop at the end of the running segment, or decide on a training that diverged or collapsed again and again; all are
  * decisions kept with the study. In a conditional study the step of the negative class trains the one network, and that of
- * the positive class finds it trained and measures its snapshots beside the positive images.
+ * the positive class finds it trained and measures its snapshots beside the positive images. Where the former was taken from
+ * another study, whose training lies there, the latter trains.
  */
 export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<GeneratorManifest>> {
   const { resolved, side, dataset, classifier, gamma } = input;
@@ -240,10 +241,10 @@ async function awaitDecision(steps: StepControl, awaiting: string, decided: () =
 const resumesOf = (decisions: readonly Decision[]): number =>
   Math.max(0, ...decisions.map((decision) => (decision.type === 'resumeTraining' ? decision.number : 0)));
 
-/** The training of both classes is steered where it runs, in the step of the negative class. */
-function refuseSecondOfBoth({ resolved, side }: TrainGeneratorInput): void {
+/** The training of both classes is steered where it runs: in the step of the negative class, unless that one was reused. */
+function refuseSecondOfBoth({ resolved, side, trainsBoth = false }: TrainGeneratorInput): void {
   const { generator, classes } = resolved.study;
-  if (generator.conditional === true && side === 'positive')
+  if (generator.conditional === true && side === 'positive' && !trainsBoth)
     throw new Error(`both classes are trained by ${generatorStep(classes.negative)}, which has ended`);
 }
 

@@ -50,8 +50,11 @@ export interface FakeWorld {
   /** Set to keep a cpu worker from answering, as if there were none. */
   holdDescribe: Promise<void> | null;
   idleQueues: string[];
-  /** The first generator diverges on its way to this image count until a person let it go on. */
+  /** The generator of `divergingSide` diverges on its way to this image count until a person let it go on. */
   divergesBefore: number | null;
+  divergingSide: ClassSide;
+  /** Steps that another study has finished. */
+  readonly reused: Set<string>;
   degenerate: string | null;
   /** No fake of a smaller seed is accepted. */
   acceptedFromSeed: number;
@@ -170,6 +173,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     findIdleQueues: ({ queues }) => Promise.resolve(queues.filter((queue) => world.idleQueues.includes(queue))),
     findStep: ({ step, config }): Promise<FoundStep> => {
       const key = canonicalJson([step, config]);
+      if (world.reused.has(step)) return Promise.resolve({ key, manifest: ref('generator', step), reused: true });
       return Promise.resolve({ key, manifest: finished.get(key) ?? null, reused: false });
     },
     finishStep: ({ key, manifest }) => {
@@ -272,7 +276,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
       world.segments.push([training, input.study.generator.r1Gamma, untilNimg]);
       if (world.failing.has(training)) throw ApplicationFailure.nonRetryable('not these weights', 'WeightsError');
       const before = progress.get(training) ?? 0;
-      const first = side === 'negative' && resumes === 0 && untilNimg === world.divergesBefore;
+      const first = side === world.divergingSide && resumes === 0 && untilNimg === world.divergesBefore;
       const diverges = first || world.diverging.has(training);
       if (diverges && before < untilNimg) {
         const snapshots = snapshotsUntil(before).map(({ nimg, weights }) => ({ nimg, weights }));
@@ -350,6 +354,8 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     holdDescribe: null,
     idleQueues: [],
     divergesBefore: null,
+    divergingSide: 'negative',
+    reused: new Set(),
     degenerate: null,
     acceptedFromSeed: 1,
     searchEnded: null,

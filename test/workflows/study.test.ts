@@ -300,6 +300,23 @@ describe('study workflow', () => {
       expect(trained.map((key) => key.includes('"resumes":1'))).toEqual([true, true]);
     });
 
+    it('of both classes is steered in the step of the positive class when the other was taken from another study', async () => {
+      world.fakes.reused.add('generator/benign');
+      world.fakes.divergingSide = 'positive';
+      world.fakes.divergesBefore = 128;
+      const handle = await start({ generator: { ...file.generator, conditional: true } });
+      const id = `${handle.workflowId}/generator/malignant`;
+      const asked = expect.stringContaining(`stopTraining of ${id}`) as string;
+      await expect.poll(() => progressOf(handle), { timeout: 30_000 }).toMatchObject({ awaiting: asked });
+      const child = world.client.workflow.getHandle(id);
+      const extend = { args: [{ totalKimg: 0.32 }] as [object] };
+      expect(await child.executeUpdate('extendTraining', extend)).toEqual({ totalKimg: 0.32 });
+      const resume = { args: [{ reason: 'once more' }] as [object] };
+      expect(await child.executeUpdate('resumeTraining', resume)).toEqual({ resumesAtNimg: 64 });
+      await handle.result();
+      expect(world.fakes.published.map(({ side, config }) => [side, config.totalKimg])).toEqual([['positive', 0.32]]);
+    });
+
     it('ends at its last good checkpoint when a person stops it', async () => {
       const { handle, child } = await startDiverging();
       const answer = await child.executeUpdate('stopTraining', { args: [{ reason: 'enough' }] });
