@@ -78,6 +78,7 @@ export async function trainGenerator(input: TrainGeneratorInput): Promise<RefTo<
         if (finished) throw new Error('the training has ended');
         if (gamma !== undefined) throw new Error('a trial of a sweep has the length of the sweep');
         refuseSecondOfBoth(input);
+        if (stopped()) throw new Error('the training is stopping');
         if (!Number.isFinite(totalKimg) || totalKimg <= config().totalKimg)
           throw new Error(`totalKimg must exceed the present total of ${config().totalKimg}, got ${totalKimg}`);
       },

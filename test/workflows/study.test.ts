@@ -232,6 +232,10 @@ describe('study workflow', () => {
     expect(await child.executeUpdate('stopTraining', { args: [{ reason: 'good enough' }] })).toEqual({
       stopsAtNimg: 64,
     });
+    const late: unknown = await child
+      .executeUpdate('extendTraining', { args: [{ totalKimg: 0.512 }] })
+      .catch((error: unknown) => error);
+    expect(String((late as { cause?: Error }).cause?.message)).toBe('the training is stopping');
     world.fakes.holdTraining = null;
     release();
     await handle.result();
