@@ -10,7 +10,6 @@ import {
   type Fingerprint,
   type Prediction,
   type ShardEntry,
-  type SyntheticShard,
   type Verdict,
 } from '../contract/manifests.ts';
 import { getBlob, getManifest, putBlob } from '../lib/storage/blobs.ts';
@@ -21,17 +20,11 @@ import { drawForComparison } from '../lib/synthesis/filter.ts';
 import { meanScores } from '../lib/synthesis/mean-scores.ts';
 import { beating, withWorkDir } from './activity-support.ts';
 import { fetchExtractor } from './extractor.ts';
-import { infer, networkOf, provenanceOf, settingsOf, type GpuDeps } from './inference.ts';
-import {
-  fetchClassifier,
-  fetchGenerator,
-  fetchShards,
-  jsonLines,
-  parseJsonLines,
-  uploadShard,
-} from './local-inputs.ts';
+import { infer, networkOf, settingsOf, type GpuDeps } from './inference.ts';
+import { fetchClassifier, fetchGenerator, fetchShards, jsonLines, parseJsonLines } from './local-inputs.ts';
 import { memoized } from './memo.ts';
 import { createMeasuring } from './measure-quality.ts';
+import { synthesizeShards } from './synthesis.ts';
 import { createToolActivities } from './tools.ts';
 import { trainClassifierSegment, trainGeneratorSegment } from './training.ts';
 
@@ -114,34 +107,7 @@ export function createGpuActivities(deps: GpuDeps): GpuActivities & { lastFinger
         });
       }),
 
-    synthesizeShard: async ({ study, side, weights, firstSeed, lastSeed }) =>
-      await beating(async (): Promise<SyntheticShard> => {
-        const settings = settingsOf(study);
-        const fingerprint = await fingerprintOf(settings);
-        const { psi, batchSize } = study.synthesis;
-        const className = study.classes[side];
-        const provenance = provenanceOf(study, { weights, fingerprint });
-        const identity = {
-          activity: 'synthesizeShard',
-          parts: [side, className, provenance, psi, batchSize, firstSeed, lastSeed],
-          fingerprint,
-        };
-        const synthesize = async (): Promise<SyntheticShard> =>
-          await withWorkDir(deps.workDir, async (workDir) => {
-            const made = await infer(
-              deps,
-              'synthesizeShard',
-              settings,
-              async () => ({
-                generator: await fetchGenerator(deps, study, { weights, side }),
-                ...{ side, className, psi, firstSeed, lastSeed, batchSize, provenance },
-              }),
-              workDir,
-            );
-            return { firstSeed, lastSeed, shard: await uploadShard(store, made) };
-          });
-        return await memoized(store, { studyId: study.studyId, identity }, synthesize);
-      }),
+    synthesizeShards: (input) => beating(() => synthesizeShards(training, input)),
 
     scoreShard: async ({ study, side, classifier, ensemble = [], shard }) =>
       await beating(async () => {

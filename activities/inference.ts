@@ -14,17 +14,18 @@ export interface GpuDeps extends LocalDeps {
   readonly engine: EngineRunner;
 }
 
-/** One short task on the engine process for inference, beating with its progress. */
+/** One short task on the engine process for inference, beating with its progress; `take` takes files over that it hands out. */
 export async function infer<T extends EngineTaskName>(
   deps: GpuDeps,
   task: T,
   settings: EngineSettings,
   input: () => EngineTasks[T]['input'] | Promise<EngineTasks[T]['input']>,
   workDir: string = deps.workDir,
+  take: (event: EngineEvent) => Promise<void> = () => Promise.resolve(),
 ): Promise<EngineTasks[T]['output']> {
-  const onEvent = (event: EngineEvent): Promise<void> => {
+  const onEvent = async (event: EngineEvent): Promise<void> => {
     if (event.type === 'progress') Context.current().heartbeat(event);
-    return Promise.resolve();
+    await take(event);
   };
   return await deps.engine.run(task, await input(), {
     settings,

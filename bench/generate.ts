@@ -11,7 +11,7 @@ import { saveSnapshot } from '../lib/generator/checkpoint.ts';
 import { loadSampler, type Sampler } from '../lib/generator/sampler.ts';
 import { createTrainingState, disposeTrainingState } from '../lib/generator/state.ts';
 import { inputsForSeeds } from '../lib/synthesis/seed-inputs.ts';
-import { synthesizeShard } from '../lib/synthesis/synthesize-shard.ts';
+import { synthesizeShards } from '../lib/synthesis/synthesize-shards.ts';
 import { figuresOf } from './figures.ts';
 import { benchConfig, benchImage, type WidthOptions } from './generator-config.ts';
 import {
@@ -175,10 +175,10 @@ async function wholeRate(
   let start = 0;
   let before = 0;
   const signal = new AbortController().signal;
-  await synthesizeShard(
+  await synthesizeShards(
     {
-      ...{ generator, side: 'negative', className: 'bench', psi: 1, firstSeed: 0, lastSeed: count + batch - 1 },
-      ...{ batchSize: batch, provenance: {} },
+      ...{ generator, side: 'negative', className: 'bench', psi: 1, batchSize: batch, provenance: {} },
+      shards: [{ firstSeed: 0, lastSeed: count + batch - 1 }],
     },
     {
       settings,

@@ -19,7 +19,7 @@ import { correlation, mirrored, standardized, thumbnail } from '../lib/image/per
 import type { RawImage } from '../lib/image/raw-image.ts';
 import { measureQuality, measureSnapshot } from '../lib/synthesis/measure-snapshot.ts';
 import { scoreShards } from '../lib/synthesis/score-shards.ts';
-import { synthesizeShard } from '../lib/synthesis/synthesize-shard.ts';
+import { synthesizeShards } from '../lib/synthesis/synthesize-shards.ts';
 import type { ImagesOptions } from './classifier-config.ts';
 import { benchConfig, benchImage, type WidthOptions } from './generator-config.ts';
 import { countsOf, prepareSets } from './image-sets.ts';
@@ -220,16 +220,16 @@ async function lookAtFakes(
   const { options, realImages, metric } = measured;
   if (metric.extractor.kind !== 'classifier') throw new Error('fakes are scored by a classifier');
   const context = contextOf(measured);
-  const shard = await synthesizeShard(
+  const shards = await synthesizeShards(
     {
       ...{ generator, side: options.side, className: options[options.side], psi: 1, batchSize: 8, provenance: {} },
-      ...{ firstSeed: 1, lastSeed: options.fakes },
+      shards: [{ firstSeed: 1, lastSeed: options.fakes }],
     },
     context,
   );
-  const { scores } = await scoreShards({ model: metric.extractor.model, shards: [shard] }, context);
+  const { scores } = await scoreShards({ model: metric.extractor.model, shards }, context);
   const accepted = scores.filter(({ probability }) => (options.side === 'positive') === probability > 0.5);
-  const { images: fakes } = await loadShardImages([shard]);
+  const { images: fakes } = await loadShardImages(shards);
   const ofFakes = nearest(fakes, realImages);
   const alike = ofFakes
     .map((neighbour, i) => ({ ...neighbour, fake: fakes[i] }))

@@ -20,6 +20,7 @@ import type {
   Snapshot,
   SnapshotMetric,
   SyntheticSetManifest,
+  SeedRange,
   SyntheticShard,
 } from './manifests.ts';
 import type { ClassifierTraining, ClassifierVariant, PerVariant } from './names.ts';
@@ -360,13 +361,13 @@ export interface GpuActivities {
     readonly shards: readonly ShardRef[];
     readonly filtered: RefTo<FilteredSetManifest>;
   }): Promise<FilterLoss | null>;
-  synthesizeShard(input: {
+  /** Shards of one class in the order asked for. Each is kept as soon as it is stored: another attempt makes the others. */
+  synthesizeShards(input: {
     readonly study: Study;
     readonly side: ClassSide;
     readonly weights: BlobRef;
-    readonly firstSeed: number;
-    readonly lastSeed: number;
-  }): Promise<SyntheticShard>;
+    readonly shards: readonly SeedRange[];
+  }): Promise<readonly SyntheticShard[]>;
   /** The images of some seeds of a plan, in their order. */
   generateImageChunk(input: {
     readonly plan: ToolPlan<'generateImages'>;

@@ -8,6 +8,7 @@ import type {
   PerClass,
   PretrainedWeights,
   Recovery,
+  SeedRange,
   SnapshotMetric,
   TickRecord,
   TrainedSide,
@@ -203,16 +204,21 @@ export interface MeasureFilterTask {
   readonly after: readonly number[];
 }
 
-export interface SynthesizeShardTask {
+export interface SynthesizeShardsTask {
   readonly generator: GeneratorModel;
   readonly side: ClassSide;
   readonly className: string;
   readonly psi: number;
-  readonly firstSeed: number;
-  readonly lastSeed: number;
+  /** At least one. */
+  readonly shards: readonly SeedRange[];
   readonly batchSize: number;
   /** Written into each PNG. */
   readonly provenance: Readonly<Record<string, string>>;
+}
+
+/** A shard of fakes in the work directory. */
+export interface SyntheticShardFiles extends LocalShard, SeedRange {
+  readonly images: number;
 }
 
 /** A file in the work directory and the name under which it is to be stored. */
@@ -303,10 +309,7 @@ export interface EngineTasks {
   readonly measureSnapshot: { readonly input: MeasureSnapshotTask; readonly output: SnapshotMetric };
   readonly measureQuality: { readonly input: MeasureQualityTask; readonly output: Measurement };
   readonly measureFilter: { readonly input: MeasureFilterTask; readonly output: FilterLoss | null };
-  readonly synthesizeShard: {
-    readonly input: SynthesizeShardTask;
-    readonly output: LocalShard & { readonly images: number };
-  };
+  readonly synthesizeShards: { readonly input: SynthesizeShardsTask; readonly output: readonly SyntheticShardFiles[] };
   readonly generateImages: { readonly input: GenerateImagesTask; readonly output: ToolOutput };
   readonly mixStyles: { readonly input: MixStylesTask; readonly output: ToolOutput };
   readonly sweepTruncation: { readonly input: SweepTruncationTask; readonly output: ToolOutput };
@@ -333,13 +336,20 @@ export interface EngineNotice {
   readonly text: string;
 }
 
+/** A shard is whole; its files stay as they are while the task makes the next one. */
+export interface SyntheticShardEvent {
+  readonly type: 'syntheticShard';
+  readonly shard: SyntheticShardFiles;
+}
+
 export type EngineEvent =
   | EngineProgress
   | EngineNotice
   | GeneratorCheckpointEvent
   | ClassifierCheckpointEvent
   | ClassifierRecoveryEvent
-  | FeatureFileEvent;
+  | FeatureFileEvent
+  | SyntheticShardEvent;
 
 /** What a training or long task is given besides its input. */
 export interface EngineContext {
@@ -350,7 +360,7 @@ export interface EngineContext {
   readonly signal: AbortSignal;
   /** Longest that a training goes on without a checkpoint. Default: half an hour */
   readonly saveEveryMs?: number;
-  /** May be awaited: a checkpoint event resolves when the caller took the files over. */
+  /** May be awaited: an event with files resolves when the caller took them over. */
   readonly emit: (event: EngineEvent) => Promise<void>;
 }
 

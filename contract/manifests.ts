@@ -290,9 +290,13 @@ export interface SyntheticSetManifest {
   readonly fingerprint: Fingerprint;
 }
 
-export interface SyntheticShard {
+/** Seeds of one shard, both ends included. */
+export interface SeedRange {
   readonly firstSeed: number;
   readonly lastSeed: number;
+}
+
+export interface SyntheticShard extends SeedRange {
   readonly shard: ShardRef;
 }
 

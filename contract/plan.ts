@@ -1,4 +1,4 @@
-import type { GammaTrial, Snapshot } from './manifests.ts';
+import type { GammaTrial, SeedRange, Snapshot } from './manifests.ts';
 import type { GeneratorConfig, Study } from './study.ts';
 
 /** Pure planning: what will be trained, in which pieces. Shared by workflows, activities and the engine. */
@@ -51,16 +51,21 @@ export function classifierInputSize(study: Study): number {
 }
 
 /** Seed ranges of one class, `first` to `last` inclusive; shards start at multiples of the shard size plus 1. */
-export function planSeedShards(
-  study: Study,
-  firstSeed: number,
-  lastSeed: number,
-): { readonly firstSeed: number; readonly lastSeed: number }[] {
+export function planSeedShards(study: Study, firstSeed: number, lastSeed: number): SeedRange[] {
   const size = study.synthesis.shardImages;
-  const shards: { firstSeed: number; lastSeed: number }[] = [];
+  const shards: SeedRange[] = [];
   for (let first = firstSeed; first <= lastSeed; first += size)
     shards.push({ firstSeed: first, lastSeed: Math.min(first + size - 1, lastSeed) });
   return shards;
+}
+
+/** Shards that one activity makes at most: the engine goes on while the one before is stored, and only the first is waited for. */
+const shardsPerActivity = 4;
+
+/** Consecutive shards, as the activities of synthesis make them. */
+export function groupShards(shards: readonly SeedRange[]): SeedRange[][] {
+  const groups = Math.ceil(shards.length / shardsPerActivity);
+  return Array.from({ length: groups }, (_, i) => shards.slice(i * shardsPerActivity, (i + 1) * shardsPerActivity));
 }
 
 /** Parameters of G and D together, about (within a few percent): for the preflight only, the networks count exactly. */

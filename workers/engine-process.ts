@@ -15,7 +15,7 @@ import { mixStyles } from '../lib/synthesis/mix-styles.ts';
 import { projectImage } from '../lib/synthesis/project-image.ts';
 import { scoreShards } from '../lib/synthesis/score-shards.ts';
 import { sweepTruncation } from '../lib/synthesis/sweep-truncation.ts';
-import { synthesizeShard } from '../lib/synthesis/synthesize-shard.ts';
+import { synthesizeShards } from '../lib/synthesis/synthesize-shards.ts';
 import { createLogger } from './config.ts';
 import type { FromEngine, ToEngine } from './engine-protocol.ts';
 
@@ -36,7 +36,7 @@ const implementations: { readonly [T in EngineTaskName]: Implementation<T> } = {
   measureSnapshot,
   measureQuality,
   measureFilter,
-  synthesizeShard,
+  synthesizeShards,
   generateImages,
   mixStyles,
   sweepTruncation,

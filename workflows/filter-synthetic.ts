@@ -77,8 +77,8 @@ export async function filterSynthetic(input: FilterSyntheticInput): Promise<RefT
           detail: `topping up ${study.classes[side]}: ${accepted(side)} of ${wanted} accepted, seed ${seeds.firstSeed}`,
         });
         const weights = synthetic[side].snapshot.weights;
-        const shard = await generating.synthesizeShard({ study, side, weights, ...seeds });
-        scored[side].push(...(await score(side, [shard])));
+        const shards = await generating.synthesizeShards({ study, side, weights, shards: [seeds] });
+        scored[side].push(...(await score(side, shards)));
       }
       if (accepted(side) >= wanted) ended[side] = 'enough accepted';
       else if (limit > 0) ended[side] = 'maxCandidates tried';

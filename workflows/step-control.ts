@@ -20,7 +20,7 @@ const progressQuery = defineQuery<StepProgress>(queries.progress);
 
 /** What every child shares: pause and resume by signal, the `progress` query, and progress signals to the parent. */
 export interface StepControl {
-  /** Resolves when the step is not paused. */
+  /** Resolves when the step is not paused; for work that runs side by side, too. */
   readonly whenRunning: () => Promise<void>;
   /**
    * Runs long work that pause may interrupt: its scope is cancelled, the activity saves and answers. Null means that the
@@ -51,13 +51,17 @@ export function controlStep(step: string, unit: string): StepControl {
     snapshots: [],
   };
   let pausedFor: string | null = null;
-  let running: CancellationScope | null = null;
+  const running = new Set<CancellationScope>();
+  let waiting: Promise<void> | null = null;
 
+  const interrupt = (): void => {
+    for (const scope of running) scope.cancel();
+  };
   const show = (): void => setCurrentDetails(renderStep(progress, pausedFor));
   setHandler(progressQuery, () => progress);
   setHandler(pauseStepSignal, (reason) => {
     pausedFor = reason;
-    running?.cancel();
+    interrupt();
     show();
   });
   setHandler(resumeStepSignal, () => {
@@ -74,17 +78,21 @@ export function controlStep(step: string, unit: string): StepControl {
     if (parent) await getExternalWorkflowHandle(parent.workflowId).signal(stepProgressSignal, progress);
   };
 
-  const whenRunning = async (): Promise<void> => {
-    if (pausedFor === null) return;
+  const waitForResume = async (): Promise<void> => {
     const before: StepState = progress.state;
-    await report({ state: 'paused', detail: pausedFor });
+    await report({ state: 'paused', detail: pausedFor ?? '' });
     await condition(() => pausedFor === null);
+    waiting = null;
     await report({ state: before, detail: '' });
+  };
+  // Work that runs side by side waits, and says so, once.
+  const whenRunning = async (): Promise<void> => {
+    while (pausedFor !== null) await (waiting ??= waitForResume());
   };
 
   const interruptible = async <T>(work: () => Promise<T>): Promise<T | null> => {
     const scope = new CancellationScope();
-    running = scope;
+    running.add(scope);
     try {
       const result = await scope.run(work);
       throwIfCancelled();
@@ -94,7 +102,7 @@ export function controlStep(step: string, unit: string): StepControl {
       if (isCancellation(error) && scope.consideredCancelled) return null;
       throw error;
     } finally {
-      running = null;
+      running.delete(scope);
     }
   };
 
@@ -104,7 +112,7 @@ export function controlStep(step: string, unit: string): StepControl {
     report,
     pausedFor: () => pausedFor,
     idleQueue: () => progress.idleQueue,
-    interrupt: () => running?.cancel(),
+    interrupt,
   };
 }
 

@@ -1,5 +1,5 @@
-import type { SyntheticSetManifest } from '../contract/manifests.ts';
-import { planSeedShards } from '../contract/plan.ts';
+import type { SyntheticSetManifest, SyntheticShard } from '../contract/manifests.ts';
+import { groupShards, planSeedShards } from '../contract/plan.ts';
 import type { SynthesizeInput, SynthesizeResult } from '../contract/steps.ts';
 import { upsertSearchAttributes } from '@temporalio/workflow';
 import { describeGpu, runStep } from './finished-steps.ts';
@@ -8,7 +8,10 @@ import { controlActivities, gpuActivities } from './proxies.ts';
 import { classOf, stageOf } from './search-attributes.ts';
 import { controlStep } from './step-control.ts';
 
-/** Seeds 1..N of one class become images, shard by shard, from the chosen snapshot. */
+/**
+ * Seeds 1..N of one class become images, a few shards per activity, from the chosen snapshot. Pause interrupts an activity; its
+ * finished shards are found again.
+ */
 export async function synthesize({ resolved, side, snapshot, chosenBy }: SynthesizeInput): Promise<SynthesizeResult> {
   const { study } = resolved;
   const className = study.classes[side];
@@ -37,13 +40,19 @@ export async function synthesize({ resolved, side, snapshot, chosenBy }: Synthes
   const manifest = await runStep<SyntheticSetManifest>(steps, description, async (fingerprint) => {
     let done = 0;
     await steps.report({ total: study.synthesis.imagesPerClass });
-    const shards = await mapBounded(planSeedShards(study, 1, study.synthesis.imagesPerClass), 4, async (seeds) => {
-      await steps.whenRunning();
-      const shard = await gpu.synthesizeShard({ study, side, weights: snapshot.weights, ...seeds });
-      done += seeds.lastSeed - seeds.firstSeed + 1;
+    const groups = groupShards(planSeedShards(study, 1, study.synthesis.imagesPerClass));
+    const made = await mapBounded(groups, 4, async (shards) => {
+      const request = { study, side, weights: snapshot.weights, shards };
+      let stored: readonly SyntheticShard[] | null = null;
+      while (stored === null) {
+        await steps.whenRunning();
+        stored = await steps.interruptible(() => gpu.synthesizeShards(request));
+      }
+      done += stored.reduce((sum, { shard }) => sum + shard.images, 0);
       await steps.report({ done });
-      return shard;
+      return stored;
     });
+    const shards = made.flat();
     return {
       manifest: await control.publishSyntheticSet({
         manifest: { side, className, snapshot, chosenBy, psi: study.synthesis.psi, shards, fingerprint },

@@ -3,6 +3,7 @@ import type { GammaTrial, Snapshot } from '../../contract/manifests.ts';
 import {
   bestGamma,
   estimateGeneratorParameters,
+  groupShards,
   planSeedShards,
   planSegments,
   snapshotNimgs,
@@ -61,6 +62,13 @@ describe('planning', () => {
       { firstSeed: 497, lastSeed: 992 },
       { firstSeed: 993, lastSeed: 1000 },
     ]);
+  });
+
+  it('gives an activity four shards at most, in order', () => {
+    const shards = planSeedShards(study({ synthesis: { imagesPerClass: 496 * 9 } }), 1, 496 * 9);
+    expect(groupShards(shards).map(({ length }) => length)).toEqual([4, 4, 1]);
+    expect(groupShards(shards).flat()).toEqual(shards);
+    expect(groupShards([])).toEqual([]);
   });
 
   it('estimates the parameters of config-e at 256 px within a tenth of the exact 48.8 million', () => {

@@ -13,7 +13,7 @@ import { resizeBilinear } from '../../lib/image/resize.ts';
 import { simulatePhantom } from '../../lib/phantom/simulate.ts';
 import { measureSnapshot } from '../../lib/synthesis/measure-snapshot.ts';
 import { scoreShards } from '../../lib/synthesis/score-shards.ts';
-import { synthesizeShard } from '../../lib/synthesis/synthesize-shard.ts';
+import { synthesizeShards } from '../../lib/synthesis/synthesize-shards.ts';
 import { recordInto, shardOf } from '../support/training-runner.ts';
 
 /** Gates that neither a dead network nor one that sees the answer can pass, at the demo's sizes. */
@@ -166,9 +166,9 @@ describe('a generator', () => {
     const model = models.get(30_000);
     expect(model).toBeDefined();
     const { context } = await recordInto(join(dir, 'sixteen-fakes'), settings);
-    const seeds = { psi: 1, firstSeed: 1, lastSeed: 64, batchSize: 8 };
+    const seeds = { psi: 1, shards: [{ firstSeed: 1, lastSeed: 64 }], batchSize: 8 };
     const named = { side: 'positive' as const, className: 'malignant', provenance: {} };
-    const fakes = await loadShardImages([await synthesizeShard({ generator: model!, ...seeds, ...named }, context)]);
+    const fakes = await loadShardImages(await synthesizeShards({ generator: model!, ...seeds, ...named }, context));
     const nearest = (image: RawImage): { readonly real: number; readonly away: number } => {
       const distances = reals.map((real) => distance(image, real));
       return { real: distances.indexOf(Math.min(...distances)), away: Math.min(...distances) };

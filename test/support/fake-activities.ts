@@ -1,4 +1,4 @@
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { translateError } from '../../activities/translate-errors.ts';
 import type {
   ControlActivities,
@@ -47,6 +47,8 @@ export interface FakeWorld {
   holdTraining: Promise<void> | null;
   /** The only class whose segments `holdTraining` holds; null for both. */
   heldSide: ClassSide | null;
+  /** Set to make synthesis wait until it is cancelled or released. */
+  holdSynthesis: Promise<void> | null;
   /** Set to keep a cpu worker from answering, as if there were none. */
   holdDescribe: Promise<void> | null;
   idleQueues: string[];
@@ -314,8 +316,14 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
       const measurement = { metric: 'fd.irv2-real', extractor: sha('classifier'), reals: 4, fakes: 4, quality: null };
       return Promise.resolve({ fingerprint: fakeFingerprint, measurement });
     },
-    synthesizeShard: ({ firstSeed, lastSeed }) =>
-      Promise.resolve({ firstSeed, lastSeed, shard: { tar: ref('t', 't'), index: ref('i', 'i'), images: 8 } }),
+    synthesizeShards: async ({ shards }) => {
+      if (world.holdSynthesis) {
+        const released = world.holdSynthesis.then(() => true);
+        if (!(await Promise.race([released, interrupted().then(() => false)]))) throw new CancelledFailure('CANCELLED');
+      }
+      const shard = { tar: ref('t', 't'), index: ref('i', 'i'), images: 8 };
+      return shards.map((range) => ({ ...range, shard }));
+    },
     generateImageChunk: ({ seeds }) => {
       world.generatedSeeds.push(seeds);
       return Promise.resolve({ request: 'request', fingerprint: fakeFingerprint, files: ref('f', 'f') });
@@ -351,6 +359,7 @@ export function createFakeWorld(interrupted: () => Promise<void>): FakeWorld {
     finished,
     holdTraining: null,
     heldSide: null,
+    holdSynthesis: null,
     holdDescribe: null,
     idleQueues: [],
     divergesBefore: null,

@@ -57,7 +57,7 @@ export async function recordInto(
       if (stopWhen(event)) stop.abort();
       return;
     }
-    if (event.type === 'notice') return;
+    if (event.type === 'notice' || event.type === 'syntheticShard') return;
     if (event.type === 'classifierRecovery') {
       await goBack(event);
       return;

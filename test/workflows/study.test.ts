@@ -188,6 +188,27 @@ describe('study workflow', () => {
     await expect(handle.executeUpdate('pause', { args: [{ reason: '' }] })).rejects.toThrow();
   });
 
+  it('pauses inside synthesis, in all its activities, and says that it goes on after resume', async () => {
+    let release = (): void => undefined;
+    world.fakes.holdSynthesis = new Promise((resolve) => (release = resolve));
+    const activities = (): number => world.fakes.calls.filter((name) => name === 'synthesizeShards').length;
+    // Six shards of a class are two activities.
+    const handle = await start({ synthesis: { ...file.synthesis, imagesPerClass: 48 } });
+    const synthesis = async (): Promise<unknown> =>
+      (await progressOf(handle)).steps.find(({ step }) => step === 'synthesis/benign');
+    await expect.poll(activities, { timeout: 60_000 }).toBe(2);
+    await handle.executeUpdate('pause', { args: [{ reason: 'maintenance' }] });
+    await expect.poll(synthesis, { timeout: 30_000 }).toMatchObject({ state: 'paused', detail: 'maintenance' });
+    await handle.executeUpdate('resume');
+    await expect.poll(synthesis, { timeout: 30_000 }).toMatchObject({ state: 'running', done: 0 });
+    await expect.poll(activities, { timeout: 30_000 }).toBe(4);
+    expect(await synthesis()).toMatchObject({ state: 'running' });
+    release();
+    await handle.result();
+    expect(activities()).toBe(6);
+    expect(await synthesis()).toMatchObject({ state: 'done', done: 48, total: 48 });
+  });
+
   it('extends a running training by an update on its child', async () => {
     let release = (): void => undefined;
     world.fakes.holdTraining = new Promise((resolve) => (release = resolve));

@@ -6,7 +6,7 @@ import { tf } from '../../../lib/engine/tf.ts';
 import { decodePng } from '../../../lib/image/png.ts';
 import { readPngText } from '../../../lib/png-metadata/png-text.ts';
 import { generateImages } from '../../../lib/synthesis/generate-images.ts';
-import { synthesizeShard } from '../../../lib/synthesis/synthesize-shard.ts';
+import { synthesizeShards } from '../../../lib/synthesis/synthesize-shards.ts';
 import { createToolWorld, type ToolWorld } from './tool-world.ts';
 
 let world: ToolWorld;
@@ -27,11 +27,11 @@ describe('generateImages', () => {
   it('writes the very files that synthesis writes for the same seeds and psi, in the order asked for', async () => {
     const pngs = await pngsOf({ seeds: [9, 2, 3] });
     expect([...pngs.keys()]).toEqual(['seed00009.png', 'seed00002.png', 'seed00003.png']);
-    const shard = await synthesizeShard(
-      { ...world.task, side: 'positive', psi: 1.6, firstSeed: 1, lastSeed: 9 },
+    const [shard] = await synthesizeShards(
+      { ...world.task, side: 'positive', psi: 1.6, shards: [{ firstSeed: 1, lastSeed: 9 }] },
       world.context(),
     );
-    for (const { entry, png } of await readShard(shard))
+    for (const { entry, png } of await readShard(shard!))
       if (pngs.has(entry.member)) expect(pngs.get(entry.member)?.equals(png)).toBe(true);
   });
 

@@ -8,7 +8,8 @@ import type {
   EngineEvent,
   GeneratorModel,
   LocalShard,
-  SynthesizeShardTask,
+  SynthesizeShardsTask,
+  SyntheticShardFiles,
 } from '../../../contract/engine.ts';
 import { defaults } from '../../../contract/presets.ts';
 import { createModel, initialValues } from '../../../lib/classifier/model.ts';
@@ -24,7 +25,7 @@ import { readPngText } from '../../../lib/png-metadata/png-text.ts';
 import { compareWithReals, measureFilter } from '../../../lib/synthesis/measure-filter.ts';
 import { measureQuality, measureSnapshot } from '../../../lib/synthesis/measure-snapshot.ts';
 import { scoreShards } from '../../../lib/synthesis/score-shards.ts';
-import { synthesizeShard } from '../../../lib/synthesis/synthesize-shard.ts';
+import { synthesizeShards } from '../../../lib/synthesis/synthesize-shards.ts';
 
 /** The engine tasks of this room on real TensorFlow, with untrained networks of the product's classes at 8 px. */
 
@@ -74,20 +75,27 @@ beforeAll(async () => {
 });
 afterAll(() => rm(workDir, { recursive: true, force: true }));
 
-const taskOf = (firstSeed: number, lastSeed: number, psi = 1.6): SynthesizeShardTask => ({
-  ...{ generator, psi, firstSeed, lastSeed, batchSize: 4 },
+const progressOf = (all: readonly EngineEvent[]): EngineEvent[] => all.filter(({ type }) => type === 'progress');
+
+const taskOf = (shards: SynthesizeShardsTask['shards'], psi = 1.6): SynthesizeShardsTask => ({
+  ...{ generator, psi, shards, batchSize: 4 },
   side: 'positive',
   className: 'malignant',
   provenance: { snapshot: 'abc', software: 'echoforge test' },
 });
+/** One shard. */
+const synthesize = async (firstSeed: number, lastSeed: number, psi?: number): Promise<SyntheticShardFiles> => {
+  const [shard] = await synthesizeShards(taskOf([{ firstSeed, lastSeed }], psi), contextWith(running));
+  return shard!;
+};
 const pngsOf = async (shard: LocalShard) =>
   new Map((await readShard(shard)).map(({ entry, png }) => [entry.seed, Buffer.from(png)]));
 
-describe('synthesizeShard', () => {
+describe('synthesizeShards', () => {
   it('gives the same bytes for a seed in every shard, other bytes for another seed or psi', async () => {
-    const wide = await pngsOf(await synthesizeShard(taskOf(1, 9), contextWith(running)));
-    const narrow = await pngsOf(await synthesizeShard(taskOf(6, 7), contextWith(running)));
-    const plain = await pngsOf(await synthesizeShard(taskOf(6, 6, 1), contextWith(running)));
+    const wide = await pngsOf(await synthesize(1, 9));
+    const narrow = await pngsOf(await synthesize(6, 7));
+    const plain = await pngsOf(await synthesize(6, 6, 1));
     expect([...wide.keys()]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
     expect([...narrow.keys()]).toEqual([6, 7]);
     expect(narrow.get(6)).toEqual(wide.get(6));
@@ -96,25 +104,68 @@ describe('synthesizeShard', () => {
     expect(plain.get(6)).not.toEqual(wide.get(6));
   });
   it('writes whole shards with provenance, the same file bytes each time', async () => {
-    const shard = await synthesizeShard(taskOf(3, 5), contextWith(running));
+    const shard = await synthesize(3, 5);
     expect(shard.images).toBe(3);
     const [first] = await readShard(shard);
     expect(first?.entry).toMatchObject({ member: 'seed00003.png', side: 'positive', source: null, seed: 3 });
     const text = { class: 'malignant', seed: '3', psi: '1.6', snapshot: 'abc', software: 'echoforge test' };
     expect(readPngText(first!.png)).toEqual(text);
     const before = await readFile(shard.tarFile);
-    await synthesizeShard(taskOf(3, 5), contextWith(running));
+    await synthesize(3, 5);
     expect(await readFile(shard.tarFile)).toEqual(before);
   });
   it('leaves no tensor behind, reports progress, and ends when aborted', async () => {
-    await synthesizeShard(taskOf(1, 2), contextWith(running));
+    await synthesize(1, 2);
     const tensors = tf.memory().numTensors;
     events.length = 0;
-    await synthesizeShard(taskOf(1, 8), contextWith(running));
+    await synthesize(1, 8);
     expect(tf.memory().numTensors).toBe(tensors);
-    expect(events.at(-1)).toEqual({ type: 'progress', phase: 'synthesize', done: 8, total: 8 });
-    await expect(synthesizeShard(taskOf(1, 8), contextWith(AbortSignal.abort()))).rejects.toThrow(/aborted/);
+    expect(progressOf(events).at(-1)).toEqual({ type: 'progress', phase: 'synthesize', done: 8, total: 8 });
+    const task = taskOf([{ firstSeed: 1, lastSeed: 8 }]);
+    await expect(synthesizeShards(task, contextWith(AbortSignal.abort()))).rejects.toThrow(/aborted/);
     expect(tf.memory().numTensors).toBe(tensors);
+  });
+});
+
+describe('several shards at once', () => {
+  const ranges = [
+    { firstSeed: 1, lastSeed: 6 },
+    { firstSeed: 7, lastSeed: 8 },
+    { firstSeed: 21, lastSeed: 22 },
+  ];
+  const filesOf = async ({ tarFile, indexFile }: LocalShard): Promise<string[]> =>
+    Promise.all([tarFile, indexFile].map(async (file) => (await readFile(file)).toString('base64')));
+
+  it('are the files of each alone, handed over in order, each before the next is begun', async () => {
+    const alone: string[][] = [];
+    for (const { firstSeed, lastSeed } of ranges) alone.push(await filesOf(await synthesize(firstSeed, lastSeed)));
+    events.length = 0;
+    const together = await synthesizeShards(taskOf(ranges), contextWith(running));
+    expect(await Promise.all(together.map(filesOf))).toEqual(alone);
+    expect(together).toMatchObject(ranges.map((range, i) => ({ ...range, images: [6, 2, 2][i] })));
+    expect(events.map((event) => (event.type === 'progress' ? event.done : event))).toEqual([
+      ...[0, 3, 6, { type: 'syntheticShard', shard: together[0] }],
+      ...[7, 8, { type: 'syntheticShard', shard: together[1] }],
+      ...[10, { type: 'syntheticShard', shard: together[2] }],
+    ]);
+  });
+
+  it('leave those that were whole when the task is aborted', async () => {
+    const stop = new AbortController();
+    const whole: SyntheticShardFiles[] = [];
+    const context: EngineContext = {
+      ...contextWith(stop.signal),
+      emit: (event) => {
+        if (event.type === 'syntheticShard') {
+          whole.push(event.shard);
+          stop.abort();
+        }
+        return Promise.resolve();
+      },
+    };
+    await expect(synthesizeShards(taskOf(ranges), context)).rejects.toThrow(/aborted/);
+    expect(whole).toMatchObject([{ firstSeed: 1, lastSeed: 6, images: 6 }]);
+    expect(await readShard(whole[0]!)).toHaveLength(6);
   });
 });
 
@@ -124,10 +175,7 @@ describe('scoreShards and measureSnapshot', () => {
     metric: { name: 'fd.irv2-real', weights: 'abc' },
   });
   it('score every image once, the same whatever shares its shard', async () => {
-    const [wide, narrow] = [
-      await synthesizeShard(taskOf(1, 9), contextWith(running)),
-      await synthesizeShard(taskOf(6, 7), contextWith(running)),
-    ];
+    const [wide, narrow] = [await synthesize(1, 9), await synthesize(6, 7)];
     const { scores } = await scoreShards({ model: extractor, shards: [wide, narrow] }, contextWith(running));
     expect(scores).toHaveLength(11);
     expect(scores[9]).toEqual(scores[5]); // seed 6 again
@@ -137,7 +185,7 @@ describe('scoreShards and measureSnapshot', () => {
     );
   });
   it('measure the same value again, and name features and counts', async () => {
-    const reals = await synthesizeShard(taskOf(101, 112, 2), contextWith(running));
+    const reals = await synthesize(101, 112, 2);
     const task = { ...byClassifier(), reals: [reals], fakes: 20, seed: 1 };
     const metric = await measureSnapshot({ ...task, generator }, contextWith(running));
     expect(metric).toMatchObject({ ...byClassifier().metric, reals: 12, fakes: 20 });
@@ -148,7 +196,7 @@ describe('scoreShards and measureSnapshot', () => {
     expect(floor).toMatchObject({ ...byClassifier().metric, reals: 6, fakes: 6 });
   });
   it('measure every metric of the same features, at the psi of choice', async () => {
-    const reals = await synthesizeShard(taskOf(101, 112, 2), contextWith(running));
+    const reals = await synthesize(101, 112, 2);
     const task = { ...byClassifier(), reals: [reals], fakes: 20, seed: 1, generator, psi: 1 };
     const { quality, ...rest } = await measureQuality(task, contextWith(running));
     expect(rest).toEqual({ metric: 'fd.irv2-real', extractor: 'abc', reals: 12, fakes: 20 });
@@ -162,7 +210,7 @@ describe('scoreShards and measureSnapshot', () => {
     expect(few).toMatchObject({ fakes: 5, quality: null });
   });
   it('refuse fewer than four reals', async () => {
-    const reals = await synthesizeShard(taskOf(1, 3), contextWith(running));
+    const reals = await synthesize(1, 3);
     const task = { ...byClassifier(), reals: [reals], fakes: 8, seed: 1, generator: null };
     await expect(measureSnapshot(task, contextWith(running))).rejects.toThrow(
       'at least 4 training images of a class, got 3',
@@ -172,9 +220,9 @@ describe('scoreShards and measureSnapshot', () => {
 
 describe('measureFilter', () => {
   const measure = async (before: number[], after: number[], signal = running) => {
-    const reals = [await synthesizeShard({ ...taskOf(101, 116, 1), firstSeed: 101 }, contextWith(signal))];
-    const shards = [await synthesizeShard(taskOf(1, 10), contextWith(signal))];
-    shards.push(await synthesizeShard(taskOf(11, 20), contextWith(signal)));
+    const reals = [await synthesize(101, 116, 1)];
+    const shards = [await synthesize(1, 10)];
+    shards.push(await synthesize(11, 20));
     const task = { ...{ extractor, extractorName: 'irv2-real' }, reals, shards, before, after };
     return measureFilter(task, contextWith(signal));
   };
