@@ -51,7 +51,8 @@ function createWorld({ failsAt = Infinity, putFile }: { failsAt?: number; putFil
       for (const range of shards) {
         log.push(`make ${range.firstSeed}`);
         if (range.firstSeed >= world.failsAt) throw new Error('killed');
-        signal.throwIfAborted();
+        // As it comes from the engine process, which cannot send what it was aborted with.
+        if (signal.aborted) throw new DOMException('This operation was aborted', 'AbortError');
         const [tarFile, indexFile] = [
           join(workDir, `${range.firstSeed}.tar`),
           join(workDir, `${range.firstSeed}.jsonl`),
