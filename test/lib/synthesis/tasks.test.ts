@@ -153,19 +153,21 @@ describe('several shards at once', () => {
   it('leave those that were whole when the task is aborted', async () => {
     const stop = new AbortController();
     const whole: SyntheticShardFiles[] = [];
+    let blocksAfter = 0;
     const context: EngineContext = {
       ...contextWith(stop.signal),
       emit: (event) => {
         if (event.type === 'syntheticShard') {
           whole.push(event.shard);
           stop.abort();
-        }
+        } else if (stop.signal.aborted) blocksAfter++;
         return Promise.resolve();
       },
     };
     await expect(synthesizeShards(taskOf(ranges), context)).rejects.toThrow(/aborted/);
     expect(whole).toMatchObject([{ firstSeed: 1, lastSeed: 6, images: 6 }]);
     expect(await readShard(whole[0]!)).toHaveLength(6);
+    expect(blocksAfter).toBe(0);
   });
 });
 
