@@ -23,6 +23,19 @@ import type { LabelledSet } from './training-images.ts';
  * than memory holds.
  */
 
+/** Where the parts go. */
+export interface Disk {
+  /** Largest part. Default: 64 MB */
+  readonly partBytes?: number;
+  /** Free bytes of the file system of a folder. Default: as it says */
+  readonly freeBytes?: (dir: string) => Promise<number>;
+}
+
+async function freeBytesOf(dir: string): Promise<number> {
+  const { bavail, bsize } = await statfs(dir);
+  return bavail * bsize;
+}
+
 /**
  * Features at the cut: of the training images in fixed views, and of the validation images as they are, by the network as it
  * stands. Null when stopped on the way; what was computed until then is kept.
@@ -32,6 +45,7 @@ export async function cacheFeatures(
   training: Training,
   context: EngineContext,
   { cut, views }: FeatureCache,
+  { partBytes, freeBytes = freeBytesOf }: Disk = {},
 ): Promise<Features | null> {
   const { sets, task, model } = training;
   const { width, blocks, inputScaling, batchSize } = task.config;
@@ -41,9 +55,10 @@ export async function cacheFeatures(
     engine: await describeEngine(context.settings),
   };
   const size = featureSize(model.plan, cut, { blocks });
-  const train = wantedParts(training, context, { set: sets.train, views, size, base });
-  const validation = wantedParts(training, context, { set: sets.validation, views: 1, size, base });
-  await requireSpace([...train.parts, ...validation.parts], context, views);
+  const train = wantedParts(training, context, { set: sets.train, views, size, base, partBytes });
+  const validation = wantedParts(training, context, { set: sets.validation, views: 1, size, base, partBytes });
+  const needed = await missingBytes([...train.parts, ...validation.parts]);
+  checkSpace({ needed, free: await freeBytes(context.workDir), views, workDir: context.workDir });
   const trainTable = await provideTable(training, context, train);
   const validationTable = trainTable && (await provideTable(training, context, validation));
   return trainTable && validationTable && { train: trainTable, validation: validationTable };
@@ -55,6 +70,7 @@ interface Wanted {
   /** Values of one image in one view. */
   readonly size: number;
   readonly base: unknown;
+  readonly partBytes: number | undefined;
 }
 
 /** The images from `first` on; row `(image - first) * views + view`. */
@@ -74,8 +90,8 @@ interface WantedParts extends Wanted {
 }
 
 function wantedParts(training: Training, context: EngineContext, wanted: Wanted): WantedParts {
-  const { set, views, size } = wanted;
-  const partImages = imagesPerPart(views, size);
+  const { set, views, size, partBytes } = wanted;
+  const partImages = imagesPerPart(views, size, partBytes);
   const parts = Array.from({ length: Math.ceil(set.images.length / partImages) }, (_, i): Part => {
     const first = i * partImages;
     const count = Math.min(partImages, set.images.length - first);
@@ -121,11 +137,10 @@ const isThere = (file: string): Promise<boolean> =>
     () => false,
   );
 
-async function requireSpace(parts: readonly Part[], { workDir }: EngineContext, views: number): Promise<void> {
-  let needed = 0;
-  for (const { file, rows, size } of parts) if (!(await isThere(file))) needed += 4 * rows * size;
-  const { bavail, bsize } = await statfs(workDir);
-  checkSpace({ needed, free: bavail * bsize, views, workDir });
+async function missingBytes(parts: readonly Part[]): Promise<number> {
+  let bytes = 0;
+  for (const { file, rows, size } of parts) if (!(await isThere(file))) bytes += 4 * rows * size;
+  return bytes;
 }
 
 async function provideTable(

@@ -27,8 +27,8 @@ const mostPartImages = 1024;
 const mostPartBytes = 64e6;
 
 /** Images of one file of features, each in `views` views of `size` values. */
-export const imagesPerPart = (views: number, size: number): number =>
-  Math.max(1, Math.min(mostPartImages, Math.floor(mostPartBytes / (bytesPerValue * views * size))));
+export const imagesPerPart = (views: number, size: number, mostBytes = mostPartBytes): number =>
+  Math.max(1, Math.min(mostPartImages, Math.floor(mostBytes / (bytesPerValue * views * size))));
 
 const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);
 

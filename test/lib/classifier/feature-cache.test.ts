@@ -1,14 +1,16 @@
 import { copyFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { TrainClassifierTask } from '../../../contract/engine.ts';
+import type { EngineContext, TrainClassifierTask } from '../../../contract/engine.ts';
 import type { EpochRecord } from '../../../contract/manifests.ts';
 import type { ClassifierConfig } from '../../../contract/study.ts';
-import { viewsOfFeatures } from '../../../lib/classifier/batch-inputs.ts';
+import { viewsOfFeatures, type FeatureTable } from '../../../lib/classifier/batch-inputs.ts';
+import { cacheFeatures, type Disk } from '../../../lib/classifier/feature-cache.ts';
 import { createModel } from '../../../lib/classifier/model.ts';
 import { inferenceMode } from '../../../lib/classifier/tensor-layers.ts';
 import { trainClassifier } from '../../../lib/classifier/train.ts';
-import { toInput } from '../../../lib/classifier/training-images.ts';
+import { createTraining } from '../../../lib/classifier/training.ts';
+import { loadTrainingSets, toInput } from '../../../lib/classifier/training-images.ts';
 import { loadShardImages } from '../../../lib/dataset/shard.ts';
 import { readTensorFile } from '../../../lib/engine/tensor-file.ts';
 import { tf } from '../../../lib/engine/tf.ts';
@@ -146,6 +148,50 @@ describe('features of the two cuts', () => {
     await expect(room.train('back', [{ untilEpoch: 1 }], over, exchange)).rejects.toThrow('It had gone back before');
     expect(asked).toEqual(['wanted', 'written', 'wanted', 'written']);
     expect((await readdir(join(room.dir, 'back-0'))).filter((name) => name.startsWith('features-'))).toHaveLength(2);
+  });
+});
+
+describe('filling the cache', () => {
+  /** All rows of both tables, by a training that has done nothing yet; `context` may be that of an earlier call. */
+  async function rowsBy(context: EngineContext, disk: Disk): Promise<readonly number[]> {
+    const task = room.task({ config: { ...configs.lastMixed, featureCache: 3 } });
+    const training = createTraining(task, fp32, await loadTrainingSets(task));
+    try {
+      const filled = await cacheFeatures(training, context, { cut: 'lastMixed', views: 3 }, disk);
+      const rowsOf = ({ size, read }: FeatureTable, rows: number): number[] => {
+        const target = new Float32Array(rows * size);
+        for (let row = 0; row < rows; row++) read(row, target, row * size);
+        return [...target];
+      };
+      return filled === null ? [] : [...rowsOf(filled.train, 18 * 3), ...rowsOf(filled.validation, 6)];
+    } finally {
+      training.dispose();
+    }
+  }
+
+  it('gives the same rows in one part and in many', async () => {
+    const store = featureFiles(room.dir);
+    const { exchange } = store;
+    const one = await rowsBy((await recordInto(join(room.dir, 'one'), fp32, { exchange })).context, {});
+    expect(store.written).toHaveLength(2);
+    const { context } = await recordInto(join(room.dir, 'many'), fp32, { exchange });
+    const size = one.length / (18 * 3 + 6);
+    // Batches of four rows, as in one part: an image may come out otherwise in another place of its batch.
+    const many = await rowsBy(context, { partBytes: 4 * size * 3 * 4 });
+    expect(store.written).toHaveLength(2 + 5); // the validation images are the same part as before
+    expect(many).toEqual(one);
+  });
+
+  it('asks for the space of what is missing alone', async () => {
+    const { context } = await recordInto(join(room.dir, 'space'), fp32);
+    const rows = await rowsBy(context, {});
+    expect(await rowsBy(context, { freeBytes: () => Promise.resolve(0) })).toEqual(rows);
+    const { context: empty } = await recordInto(join(room.dir, 'no-space'), fp32);
+    const free = (bytes: number): Disk => ({ freeBytes: () => Promise.resolve(bytes) });
+    await expect(rowsBy(empty, free(4 * rows.length - 1))).rejects.toThrow(
+      /cached features need 0\.0 GB in .*no-space/,
+    );
+    expect(await rowsBy(empty, free(4 * rows.length))).toEqual(rows);
   });
 });
 
