@@ -40,7 +40,7 @@ export interface ControlDeps {
 }
 
 /** Raised when a change of the code changes what a step computes: finished steps of older code are then not reused. */
-const resultVersion = 5;
+const resultVersion = 6;
 
 interface FinishedStep {
   readonly identity: string;

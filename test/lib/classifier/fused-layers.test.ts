@@ -70,6 +70,15 @@ describe('fused layers', () => {
     tf.dispose(inputs);
   });
 
+  it.each([3, 5, 6, 9, 11])('add and clamp equal values to equal sums in all %d places', (places) => {
+    const row = (seed: number): tf.Tensor =>
+      tf.tile(tf.randomNormal([1, 1, 1, 8], 0, 1, 'float32', seed), [places, 1, 1, 1]);
+    const inputs = { x: row(1), up: row(2) };
+    const { y } = recorded(({ x, up }) => ({ y: residualRelu(x as tf.Tensor, up as tf.Tensor, 0.17) }), inputs); // as given
+    for (let place = 1; place < places; place++) expect(y?.slice(8 * place, 8 * place + 8)).toEqual(y?.slice(0, 8));
+    tf.dispose(inputs);
+  });
+
   it('normalise with fixed statistics as small operations do', () => {
     const inputs = {
       x: tf.randomNormal([3, 9, 9, 21], 2, 1.2, 'float32', 1),
