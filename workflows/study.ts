@@ -215,7 +215,7 @@ class StudyState {
       },
     });
     setHandler(resume, () => this.resume(), {
-      description: 'Go on after pause, or open the test set at its gate',
+      description: 'Go on after pause; when not paused, open the test set at its gate',
       validator: () => {
         if (this.paused === null && this.awaiting !== 'test-set')
           throw new Error(`the study is not paused; it waits for ${this.awaitsPerson() ?? 'nobody'}`);
@@ -338,7 +338,8 @@ class StudyState {
   }
 
   private async resume(): Promise<StudyProgress> {
-    if (this.awaiting === 'test-set') this.awaiting = null;
+    // Whoever lifts a pause has not yet decided on the test set.
+    if (this.paused === null) this.awaiting = null;
     this.paused = null;
     this.show();
     await this.tellChildren((id) => getExternalWorkflowHandle(id).signal(resumeStep));

@@ -164,8 +164,12 @@ describe('study workflow', () => {
   it('opens the test set only after resume when the study file asks for that gate', async () => {
     const handle = await start({ gates: ['test-set'] });
     await expect.poll(async () => (await progressOf(handle)).awaiting, { timeout: 30_000 }).toBe('test-set');
+    await handle.executeUpdate('pause', { args: [{ reason: 'maintenance' }] });
+    const lifted = await handle.executeUpdate<StudyProgress, []>('resume');
+    expect([lifted.paused, lifted.awaiting]).toEqual([null, 'test-set']);
     expect(world.fakes.calls).not.toContain('predictTestSet');
-    await handle.executeUpdate('resume');
+    const opened = await handle.executeUpdate<StudyProgress, []>('resume');
+    expect(opened.awaiting).toBeNull();
     await handle.result();
     expect(world.fakes.calls).toContain('predictTestSet');
   });
