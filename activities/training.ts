@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Context } from '@temporalio/activity';
 import type {
@@ -134,6 +135,11 @@ export async function trainGeneratorSegment(
   };
 }
 
+/** Deletes what is in the store now: the files of a segment would fill the disk with every checkpoint that it makes. */
+async function discard(files: readonly (string | null | undefined)[]): Promise<void> {
+  for (const file of files) if (typeof file === 'string') await rm(file, { force: true });
+}
+
 /** Takes the files of a checkpoint over, blobs first. */
 async function commitCheckpoint(
   { store }: TrainingDeps,
@@ -167,6 +173,7 @@ async function commitCheckpoint(
       end: { ticks: end.ticks, snapshots: snapshot === null ? 0 : 1 },
     }),
   }));
+  await discard([event.checkpointFile, event.eventsFile, snapshot?.weightsFile, snapshot?.gridFile, end?.eventsFile]);
 }
 
 /** Goes back to a good checkpoint; false when a person must decide first. */
@@ -251,6 +258,7 @@ export async function trainClassifierSegment(
           history: [...history],
           finished,
         }));
+        await discard([event.checkpointFile, event.weightsFile, event.validationFile, event.eventsFile]);
       };
       const output = await runTraining(deps, 'trainClassifier', {
         studyId,

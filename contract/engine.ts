@@ -65,7 +65,10 @@ export interface TrainGeneratorOutput {
   readonly trouble: TrainingTrouble | null;
 }
 
-/** One commit of a generator training, reported at tick ends, snapshot ends and when stopped. */
+/**
+ * One commit of a generator training, reported at tick ends, snapshot ends and when stopped. Its files are the caller's, who
+ * deletes them once they are stored.
+ */
 export interface GeneratorCheckpointEvent {
   readonly type: 'generatorCheckpoint';
   readonly nimg: number;
@@ -116,7 +119,7 @@ export interface TrainClassifierOutput {
   readonly images: Readonly<Record<'train' | 'validation', PerClass<number>>>;
 }
 
-/** One commit of a classifier training, reported at epoch ends and when stopped. */
+/** One commit of a classifier training, reported at epoch ends and when stopped. Its files are the caller's, as above. */
 export interface ClassifierCheckpointEvent {
   readonly type: 'classifierCheckpoint';
   readonly epoch: number;

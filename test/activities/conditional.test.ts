@@ -56,12 +56,15 @@ describe('the training of a conditional study', () => {
       run: async (task, input, { workDir, onEvent }) => {
         if (task === 'describeEngine') return fakeFingerprint as never;
         tasks.push(input as TrainGeneratorTask);
-        const [checkpointFile, weightsFile, gridFile] = ['state', 'weights', 'grid'].map((name) => join(workDir, name));
-        for (const file of [checkpointFile, weightsFile, gridFile]) await writeFile(file ?? '', 'x');
-        const snapshot = { weightsFile: weightsFile ?? '', gridFile: gridFile ?? '', msSsim: null };
+        const file = async (name: string): Promise<string> => {
+          await writeFile(join(workDir, name), 'x');
+          return join(workDir, name);
+        };
+        const snapshot = { weightsFile: await file('weights'), gridFile: await file('grid'), msSsim: null };
         const event = { type: 'generatorCheckpoint', nimg: 64, complete: true, eventsFile: null, ticks: [] } as const;
-        await onEvent({ ...event, checkpointFile: checkpointFile ?? '', snapshot });
-        return { nimg: 64, parameters: { g: 1, d: 1 }, images: 4, realsGridFile: gridFile, trouble: null } as never;
+        await onEvent({ ...event, checkpointFile: await file('state'), snapshot });
+        const realsGridFile = await file('reals');
+        return { nimg: 64, parameters: { g: 1, d: 1 }, images: 4, realsGridFile, trouble: null } as never;
       },
     };
     const cache = createBlobCache({ dir: join(dir, 'blobs'), maxBytes: 1e6 });

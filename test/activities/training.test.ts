@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -216,6 +216,7 @@ describe('a classifier training that diverges', () => {
     const killed = classifierSegment(store, async (input, emit, workDir) => {
       expect(input.recoveries).toEqual([]);
       await emit(await checkpointOf(workDir, 1, 'after 1'));
+      expect(await readdir(workDir)).toEqual([]);
       for (const name of ['paused', 'paused again', 'and again'])
         await emit(await checkpointOf(workDir, 1, name, false));
       const checkpointFile = join(workDir, 'last');
@@ -387,6 +388,8 @@ describe('a training segment', () => {
           });
         if (runs.length === 1) await commit(64, 0.5);
         if (runs.length === 1) await commit(96, 0.2, { end: { ticks: 1, eventsFile: await file('e96-end') } });
+        // What was taken over is gone; a resumed training keeps what it started from.
+        expect(await readdir(workDir)).toEqual(from === null ? [] : ['resume.safetensors']);
         if (runs.length === 1) throw new Error('killed');
         if (untilNimg === 128) await commit(128, 0.5);
         const realsGridFile = await file('reals');
