@@ -183,7 +183,7 @@ async function tryRollBack(
   resumes: number,
 ): Promise<boolean> {
   const may = mayRollBack(training.state(), resumes);
-  const earlier = may ? rolledBack(training.state(), trouble, resumes) : awaitingDecision(training.state());
+  const earlier = may ? rolledBack(training.state(), trouble) : awaitingDecision(training.state());
   if (earlier !== null) await training.rollBack(earlier.state, earlier.dropped);
   if (!may || earlier === null) return false;
   const text = `${training.name}: ${trouble.reason}; back to ${earlier.state.nimg / 1000} kimg, on with other draws`;

@@ -13,12 +13,17 @@ import { growsAlike } from './diversity.ts';
 const freeRollBacks = 2;
 
 /** A troubled training may roll back when it has done so less than twice since a person last decided. */
-export const mayRollBack = (state: GeneratorState, resumes: number): boolean =>
-  sinceDecision(state, resumes).length < freeRollBacks;
+export const mayRollBack = ({ rollBacks = [] }: GeneratorState, resumes: number): boolean =>
+  rollBacks.length < freeRollBacks * (1 + resumes);
 
-/** A person decides only when a training has used the roll-backs that it had, so each decision has two of its own. */
-const sinceDecision = ({ rollBacks = [] }: GeneratorState, resumes: number): NonNullable<GeneratorState['rollBacks']> =>
-  rollBacks.slice(freeRollBacks * resumes);
+type RollBacks = NonNullable<GeneratorState['rollBacks']>;
+
+/**
+ * The roll-backs since a person last decided: one decides whenever a training has used two. Counted by the training's own past,
+ * so that a run which knows of the decision from the start does the same.
+ */
+const sinceDecision = (rollBacks: RollBacks): RollBacks =>
+  rollBacks.slice(rollBacks.length - (rollBacks.length % freeRollBacks));
 
 type Kept = GeneratorState['kept'][number];
 
@@ -56,15 +61,15 @@ function stateAt(state: GeneratorState, { at, file, events }: Kept): Earlier {
  * last decided, the one before it. What a person chose to go on from is never given up: where that would happen the training
  * tries the last good one once more. Null before the first checkpoint.
  */
-export function rolledBack(state: GeneratorState, { nimg, reason }: TrainingTrouble, resumes: number): Earlier | null {
-  const recent = sinceDecision(state, resumes).map(({ toNimg }) => toNimg);
-  const chosen = resumes > 0 ? (recent[0] ?? 0) : 0;
+export function rolledBack(state: GeneratorState, { nimg, reason }: TrainingTrouble): Earlier | null {
+  const { trouble, rollBacks = [], ...rest } = state;
+  const recent = sinceDecision(rollBacks).map(({ toNimg }) => toNimg);
+  const chosen = rollBacks.length < freeRollBacks ? 0 : (recent[0] ?? 0);
   const targets = goodOnes(state).filter(({ at }) => at >= chosen);
   const target = targets.findLast(({ at }) => !recent.includes(at)) ?? targets.at(-1);
   if (target === undefined) return null;
-  const { state: earlier, dropped } = stateAt(state, target);
-  const { trouble, rollBacks = [], ...rest } = earlier;
-  return { state: { ...rest, rollBacks: [...rollBacks, { fromNimg: nimg, toNimg: target.at, reason }] }, dropped };
+  const { state: earlier, dropped } = stateAt(rest, target);
+  return { state: { ...earlier, rollBacks: [...rollBacks, { fromNimg: nimg, toNimg: target.at, reason }] }, dropped };
 }
 
 /**

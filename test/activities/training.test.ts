@@ -309,6 +309,8 @@ describe('a training segment', () => {
     expect(runs).toHaveLength(4);
     expect(state.rollBacks).toHaveLength(3);
     expect(state).not.toHaveProperty('trouble');
+    // A run that knows of the decision from the start goes the same way without waiting.
+    expect((await runTroubled(3, [{ resumes: 1 }])).state).toEqual(state);
   });
 
   it('does not go back to a checkpoint at which it was skipping updates', async () => {

@@ -5,7 +5,7 @@ import {
   describeTraining,
   mayRollBack,
   mostDiverse,
-  rolledBack as rolledBackAfter,
+  rolledBack,
 } from '../../../lib/generator/roll-back.ts';
 
 const blob = (name: string): { sha256: string; bytes: number } => ({ sha256: name.padEnd(64, '0'), bytes: 1 });
@@ -31,10 +31,6 @@ const state: GeneratorState = {
 };
 const trouble = { nimg: 50, reason: 'it broke' };
 
-/** After how many decisions to go on. */
-const rolledBack = (from: GeneratorState, why: typeof trouble, resumes = 0): ReturnType<typeof rolledBackAfter> =>
-  rolledBackAfter(from, why, resumes);
-
 describe('rolledBack', () => {
   it('goes to the last checkpoint that counts and forgets what came after it', () => {
     const { state: earlier, dropped } = rolledBack(state, trouble)!;
@@ -53,27 +49,16 @@ describe('rolledBack', () => {
   });
   it('after a decision goes on from where it waited, and never below that', () => {
     /** Image counts that it goes back to when it fails again and again without a further checkpoint. */
-    const targets = (from: GeneratorState, resumes: readonly number[]): number[] => {
+    const targets = (from: GeneratorState, times: number): number[] => {
       let now = from;
-      return resumes.map((resume) => (now = rolledBack(now, trouble, resume)!.state).nimg);
+      return Array.from({ length: times }, () => (now = rolledBack(now, trouble)!.state).nimg);
     };
-    expect(targets(state, [0, 0, 1, 1, 2, 2])).toEqual([40, 20, 20, 20, 20, 20]);
+    expect(targets(state, 6)).toEqual([40, 20, 20, 20, 20, 20]);
     // A checkpoint that it made since is where it goes first; retention may have dropped the one it went on from.
-    const resumed = rolledBack(rolledBack(rolledBack(state, trouble)!.state, trouble)!.state, trouble, 1)!.state;
+    const resumed = rolledBack(rolledBack(rolledBack(state, trouble)!.state, trouble)!.state, trouble)!.state;
     const further = { ...resumed, nimg: 80, kept: [kept(0, 0, 1), kept(60, 2, 4), kept(80, 3, 5)] };
-    expect(targets(further, [1])).toEqual([80]);
-    expect(targets({ ...further, kept: [kept(0, 0, 1), kept(20, 1, 2), kept(40, 2, 3)] }, [1])).toEqual([40]);
-  });
-  it('passes by what was made while updates were skipped', () => {
-    const skipping = {
-      ...state,
-      kept: state.kept.map((one) => (one.at === 40 ? { ...one, skipping: true as const } : one)),
-    };
-    expect(generatorStateSchema.parse(skipping)).toEqual(skipping);
-    const { state: earlier, dropped } = rolledBack(skipping, trouble)!;
-    expect(earlier).toMatchObject({ nimg: 20, snapshots: [{ nimg: 0 }, { nimg: 20 }] });
-    expect(dropped).toEqual([blob('cc40'), blob('cc45')]);
-    expect(awaitingDecision({ ...skipping, trouble })!.state.nimg).toBe(20);
+    expect(targets(further, 1)).toEqual([80]);
+    expect(targets({ ...further, kept: [kept(0, 0, 1), kept(20, 1, 2), kept(40, 2, 3)] }, 1)).toEqual([40]);
   });
   it('waits for a decision at its last good checkpoint, however often it was interrupted since', () => {
     const troubled = { ...state, trouble };
