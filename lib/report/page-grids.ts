@@ -1,4 +1,5 @@
 import { classSides, type ClassSide } from '../../contract/manifests.ts';
+import { describeRule } from '../synthesis/filter-rules.ts';
 import { formatKimg, formatNumber } from './format.ts';
 import { markup, type SafeHtml } from './html.ts';
 import { imageFigure, section } from './page-parts.ts';
@@ -55,7 +56,7 @@ ${
           png: dropped,
           alt: `Grid of synthetic ${name} images that the filter dropped`,
           title: 'Dropped by the filter',
-          caption: 'taken for the other class by the real-trained classifier',
+          caption: `did not pass, the rule being that ${describeRule(filtered.filter)}`,
         })
   }</div>${
     others.length === 0

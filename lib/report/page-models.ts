@@ -1,7 +1,7 @@
 import { classSides, type ClassifierManifest, type GeneratorManifest } from '../../contract/manifests.ts';
-import { decidingRule } from '../../contract/plan.ts';
 import type { Study } from '../../contract/study.ts';
 import { planPhases } from '../classifier/phases.ts';
+import { describeRule } from '../synthesis/filter-rules.ts';
 import { formatCount, formatKimg, formatNumber, formatPercent, formatUnit } from './format.ts';
 import { markup, type SafeHtml } from './html.ts';
 import { folded, hash, section, table } from './page-parts.ts';
@@ -88,21 +88,6 @@ export function generatorsSection(inputs: ReportInputs): SafeHtml {
           }),
         ),
   );
-}
-
-/** What passes, in words. */
-export function describeRule(filter: Study['filter']): string {
-  const { threshold, quantile, entropyBits } = filter;
-  switch (decidingRule(filter)) {
-    case 'argmax':
-      return 'the intended class is the likelier one (argmax)';
-    case 'threshold':
-      return `the intended class has a probability of at least ${threshold} (threshold)`;
-    case 'quantile':
-      return `the intended class is among the most probable ${formatPercent(quantile)} of all candidates (quantile)`;
-    case 'entropy':
-      return `the intended class is the likelier one with at most ${entropyBits} bits of entropy (entropy)`;
-  }
 }
 
 /** Whose probability has to pass. */

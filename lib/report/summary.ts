@@ -1,4 +1,5 @@
 import { classSides, type ClassSide, type EvaluationManifest, type PerClass } from '../../contract/manifests.ts';
+import { describeRule } from '../synthesis/filter-rules.ts';
 import {
   formatCount,
   formatEstimate,
@@ -47,7 +48,7 @@ function describeWork(inputs: ReportInputs): readonly string[] {
   });
   return [
     `The first classifier learned from ${plural(sum(classifiers.real.images.train), 'real image')}, and ${networks} was trained on the same training set (${trained}).`,
-    `Of the generated images ${negative ?? ''} and ${positive ?? ''} were kept, drawn from those that ${study.filter.rule === 'ensemble' ? `the first classifier and its ${plural(study.repeats - 1, 'repeat')} together assign` : 'the first classifier assigns'} to the intended class.`,
+    `Of the generated images ${negative ?? ''} and ${positive ?? ''} were kept, drawn from those of which ${study.filter.rule === 'ensemble' ? `the first classifier and its ${plural(study.repeats - 1, 'repeat')} together say` : 'the first classifier says'} that ${describeRule(filtered.filter)}.`,
     classifiers.synthetic === null
       ? 'No second classifier could be trained on them.'
       : `A second classifier of the same design learned from ${plural(sum(classifiers.synthetic.images.train), 'synthetic image')} and no real one.`,

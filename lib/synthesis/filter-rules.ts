@@ -15,6 +15,21 @@ import type { Study } from '../../contract/study.ts';
  */
 export type FilterRule = Pick<Study['filter'], 'rule' | 'ensembleRule' | 'threshold' | 'quantile' | 'entropyBits'>;
 
+/** What passes, in words. */
+export function describeRule(filter: FilterRule): string {
+  const { threshold, quantile, entropyBits } = filter;
+  switch (decidingRule(filter)) {
+    case 'argmax':
+      return 'the intended class is the likelier one (argmax)';
+    case 'threshold':
+      return `the intended class has a probability of at least ${threshold} (threshold)`;
+    case 'quantile':
+      return `the intended class is among the most probable ${(100 * quantile).toFixed(1)}% of all candidates (quantile)`;
+    case 'entropy':
+      return `the intended class is the likelier one with at most ${entropyBits} bits of entropy (entropy)`;
+  }
+}
+
 /** A fake and what the classifier trained on reals says about it. */
 export interface Candidate {
   readonly seed: number;

@@ -2,7 +2,7 @@ import { classSides, type ClassSide, type PerClass, type Verdict } from '../../c
 import { leastKept } from '../../contract/plan.ts';
 import type { Study } from '../../contract/study.ts';
 import { createRng, shuffled } from '../random.ts';
-import { applyRule, intendedProbability, type Candidate, type FilterRule } from './filter-rules.ts';
+import { applyRule, describeRule, intendedProbability, type Candidate, type FilterRule } from './filter-rules.ts';
 
 export interface SelectFilteredInput {
   readonly filter: FilterRule;
@@ -121,10 +121,10 @@ function explainDegenerate(
     .map((side) => {
       const name = classes?.[side] ?? side;
       const [passed, all] = [accepted[side].length, candidates[side].length];
-      return `${passed === 0 ? 'none' : `only ${passed}`} of ${all} generated "${name}" images was recognised as "${name}"`;
+      return `${passed === 0 ? 'none' : `only ${passed}`} of ${all} generated "${name}" images passed`;
     });
   if (reasons.length > 0)
-    return `Nothing could be kept: ${reasons.join(', and ')} by ${filter.rule === 'ensemble' ? 'the classifiers' : 'the classifier'} trained on real images.`;
+    return `Nothing could be kept: ${reasons.join(', and ')}. The rule: ${describeRule(filter)}, by ${filter.rule === 'ensemble' ? 'the classifiers' : 'the classifier'} trained on real images.`;
   if (keepPerClass !== null && keepPerClass < least)
     return `Nothing could be kept: filter.keepPerClass is ${keepPerClass}, and training with validation needs ${least} images per class.`;
   return null;

@@ -110,7 +110,7 @@ describe('the report of a study whose classifiers were trained several times', (
     expect(classifiersSection(together).safeHtml).toContain('all of them filtered the synthetic images');
     expect(listLimits(together).join()).toContain('recognise together');
     const sentences = buildResults(together).summary.sentences.join(' ');
-    expect(sentences).toContain('the first classifier and its 2 repeats together assign to the intended class');
+    expect(sentences).toContain('the first classifier and its 2 repeats together say that the intended class has a');
   });
 
   it('names what the repeats share, clears the fault of the single run, and lists their fingerprints', async () => {

@@ -98,8 +98,10 @@ describe('selectFiltered', () => {
     };
     const result = selectFiltered({ ...input, candidates, classes: { negative: 'benign', positive: 'malignant' } });
     expect(result.degenerate).toBe(
-      'Nothing could be kept: none of 9 generated "malignant" images was recognised as "malignant" by the classifier trained on real images.',
+      'Nothing could be kept: none of 9 generated "malignant" images passed. The rule: the intended class is the likelier one (argmax), by the classifier trained on real images.',
     );
+    const strict = { ...input, candidates, filter: { ...input.filter, rule: 'threshold' as const, threshold: 0.9 } };
+    expect(selectFiltered(strict).degenerate).toContain('a probability of at least 0.9 (threshold), by the classifier');
     expect(result.classes.negative).toMatchObject({ accepted: 50, kept: 0, train: [], validation: [] });
     expect(result.classes.negative.verdicts.some(({ kept }) => kept)).toBe(false);
   });
