@@ -25,7 +25,14 @@ export async function evaluateModels(input: EvaluateModelsInput): Promise<RefTo<
     step: 'evaluation',
     queue: study.queues.evaluateModels,
     otherQueues: [study.queues.publishReport],
-    config: { evaluation: study.evaluation, seed: study.seed, precision: study.precision, execution: study.execution },
+    config: {
+      evaluation: study.evaluation,
+      // The leakage audit judges by it.
+      nearDuplicateNcc: study.prepare.nearDuplicateNcc,
+      seed: study.seed,
+      precision: study.precision,
+      execution: study.execution,
+    },
     inputs: [dataset, models.real, models.synthetic, filtered, ...(repeats?.real ?? []), ...(repeats?.synthetic ?? [])],
     describe: describeGpu(gpu, resolved),
   };

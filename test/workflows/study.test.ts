@@ -52,6 +52,9 @@ describe('study workflow', () => {
     ];
     expect(world.fakes.calls.filter((name) => once.includes(name))).toEqual(once);
     expect([...world.fakes.filteredBy]).toEqual(['real']);
+    // Another limit of likeness is another leakage audit.
+    const evaluated = [...world.fakes.finished.keys()].filter((key) => key.startsWith('["evaluation"'));
+    expect(evaluated.map((key) => key.includes('"nearDuplicateNcc":0.97'))).toEqual([true]);
     const progress = await progressOf(handle);
     expect(progress.stage).toBe('finished');
     expect(progress.steps.every(({ state }) => state === 'done')).toBe(true);
