@@ -4,7 +4,8 @@ import { tilesOf } from './row-tiles.ts';
 /**
  * How much of the reals' variety a set of fakes reaches, each a share in [0, 1]. `imageRecall`: reals that lie within the
  * k-th-neighbour radius of some fake (Kynkaanniemi et al. 2019, k = 3). `coverage`: reals within whose own k-th-neighbour
- * radius some fake lies (Naeem et al. 2020, k = 5), which outliers among the fakes cannot raise. Neighbours are within one
+ * radius some fake lies (Naeem et al. 2020, k = 5), which outliers among the fakes cannot raise. On the radius counts for recall
+ * and not for coverage, as each was published: where all images are one point, nothing is covered. Neighbours are within one
  * set, the image itself left out; distances Euclidean.
  *
  * Both fall with fewer fakes: compare equal numbers only. Not for fewer images than k + 1 per set: RangeError.
@@ -19,7 +20,7 @@ export function imageRecall({ reals, fakes, k = 3 }: CoverageInput): number {
 export function coverage({ reals, fakes, k = 5 }: CoverageInput): number {
   requireSets({ reals, fakes, k }, 'coverage');
   const radii = neighbourRadii(reals, k);
-  return shareOfReals(reals, fakes, (distance, real) => distance <= (radii[real] ?? 0));
+  return shareOfReals(reals, fakes, (distance, real) => distance < (radii[real] ?? 0));
 }
 
 export interface CoverageInput {
@@ -86,7 +87,7 @@ function forEachDistance(
 function squaredNorms({ values, rows, columns }: FeatureMatrix): Float64Array {
   return Float64Array.from({ length: rows }, (_, row) => {
     let sum = 0;
-    for (let i = row * columns; i < (row + 1) * columns; i++) sum += (values[i] ?? 0) ** 2;
+    for (let i = row * columns; i < (row + 1) * columns; i++) sum += (values[i] ?? 0) * (values[i] ?? 0);
     return sum;
   });
 }

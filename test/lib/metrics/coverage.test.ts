@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { coverage, imageRecall } from '../../../lib/metrics/coverage.ts';
 import type { FeatureMatrix } from '../../../lib/metrics/feature-matrix.ts';
 import { kernelDistance } from '../../../lib/metrics/kid.ts';
+import { waves } from './fixtures/fixture.ts';
 import { createRng } from '../../../lib/random.ts';
 
 /** Points on a line. */
@@ -19,6 +20,27 @@ describe('imageRecall and coverage', () => {
     expect(imageRecall({ reals, fakes, k: 1 })).toBe(2 / 4);
     // Radii of the reals: 1, 1, 1, 8. 0, 1 and 2 have a fake within 1; the nearest to 10 is 8.5 away.
     expect(coverage({ reals, fakes, k: 1 })).toBe(3 / 4);
+  });
+
+  it('give the values of the reference code (evaluation.md 2.5)', () => {
+    const reals = waves({ n: 60, d: 8, a: 0.3, b: 0.37, c: 0.5 });
+    const fakes = waves({ n: 50, d: 8, a: 1.1, b: 0.53, c: 0.4, plus: 0.2 });
+    const both = (k: number) => [imageRecall({ reals, fakes, k }), coverage({ reals, fakes, k })];
+    expect([both(3), both(5)]).toEqual([
+      [0.95, 49 / 60],
+      [1, 1],
+    ]);
+  });
+
+  it('cover nothing where all images are one point, though it is recalled', () => {
+    const point = {
+      rows: 8,
+      columns: 3,
+      values: Float64Array.from({ length: 24 }, (_, i) => [0.1, 0.7, -2.3][i % 3]!),
+    };
+    expect([imageRecall({ reals: point, fakes: point }), coverage({ reals: point, fakes: point })]).toEqual([1, 0]);
+    // One neighbour at the very distance of a fake: on the radius.
+    expect(coverage({ reals: line(0, 1, 5), fakes: line(-1, 20), k: 1 })).toBe(0);
   });
 
   it('are 1 for the reals themselves and 0 for fakes far away', () => {
