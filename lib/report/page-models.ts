@@ -140,7 +140,7 @@ function lossTable({ study, filtered }: Pick<ReportInputs, 'study' | 'filtered'>
     ]);
   });
   if (rows.length === 0)
-    return markup`<p>What the filter cost in variety could not be measured: fewer than six images were kept.</p>`;
+    return markup`<p>What the filter cost in variety could not be measured: of neither class are there six kept images and six training images.</p>`;
   return markup`<p>What the filter cost: equally many fakes before it and of those it kept, beside the training images of the class. Recall is the share of training images among the fakes' neighbourhoods, coverage the share with a fake in their own. All of it is seen with the eyes of ${study.filter.rule === 'ensemble' ? 'repeat 0, one of the classifiers' : 'the classifier'} that filtered, which flatters what ${study.filter.rule === 'ensemble' ? 'they' : 'it'} kept.</p>${table(
     {
       label: 'What the filter cost',

@@ -49,10 +49,16 @@ function warnOfRecipe(inputs: ReportInputs): readonly Warning[] {
   const { study, classifiers } = inputs;
   const warnings: Warning[] = [];
   const { freeze, bn } = study.classifier;
-  if (classifiers.real.pretrained === null && (freeze !== 'none' || bn === 'frozen'))
+  if (classifiers.real.pretrained === null && freeze !== 'none')
     warnings.push(
       serious(
         'Random trunk: no pretrained weights were supplied, so most layers of both classifiers stayed frozen at random initial values. This is not the published recipe; its figures say little about it.',
+      ),
+    );
+  else if (classifiers.real.pretrained === null && bn === 'frozen')
+    warnings.push(
+      serious(
+        'Normalisation of nothing: no pretrained weights were supplied, so the normalisation of both classifiers stayed at its initial statistics (mean 0, variance 1) while every kernel was trained from random values. No published recipe does so.',
       ),
     );
   else if (classifiers.real.pretrained === null)
@@ -213,10 +219,12 @@ function warnOfEvaluation({ study, evaluation, generators }: ReportInputs): read
 }
 
 function warnOfDivergence({ classifiers }: ReportInputs): readonly Warning[] {
-  return [classifiers.real, classifiers.synthetic].flatMap((manifest) =>
-    (manifest?.recoveries ?? []).map(({ epoch, loss, learningRate, nextLearningRate }) =>
-      caution(
-        `The training of the classifier on ${manifest?.variant === 'real' ? 'real' : 'synthetic'} images diverged in epoch ${epoch} (loss ${loss}) at a learning rate of ${learningRate}; it went back to the last good state and on at ${nextLearningRate}.`,
+  return (['real', 'synthetic'] as const).flatMap((variant) =>
+    listTrainings(classifiers, variant).flatMap(([, { repeat = 0, recoveries = [] }]) =>
+      recoveries.map(({ epoch, loss, learningRate, nextLearningRate }) =>
+        caution(
+          `The training of the classifier on ${variant} images${repeat === 0 ? '' : `, repeat ${repeat},`} diverged in epoch ${epoch} (loss ${loss}) at a learning rate of ${learningRate}; it went back to the last good state and on at ${nextLearningRate}.`,
+        ),
       ),
     ),
   );

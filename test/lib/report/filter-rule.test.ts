@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { filterSection } from '../../../lib/report/page-models.ts';
 import { gridsSection } from '../../../lib/report/page-grids.ts';
 import { summarize } from '../../../lib/report/summary.ts';
 import { makeInputs } from './fixture-inputs.ts';
@@ -16,5 +17,13 @@ describe('the rule of the filter', () => {
       expect(text).toContain(words);
       if (rule !== 'argmax') expect(text).not.toMatch(/assigns? to the intended class|taken for the other class/);
     }
+  });
+
+  it('has a price that could not be measured, be it for want of kept images or of training images', async () => {
+    const { study, filtered, ...inputs } = await makeInputs();
+    const { negative, positive } = filtered.classes;
+    const classes = { negative: { ...negative, loss: null }, positive: { ...positive, loss: null } };
+    const page = filterSection({ ...inputs, study, filtered: { ...filtered, classes } }).safeHtml;
+    expect(page).toContain('of neither class are there six kept images and six training images');
   });
 });
