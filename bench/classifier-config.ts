@@ -1,8 +1,8 @@
 import type { ClassifierConfig, Study } from '../contract/study.ts';
-import { defaults } from '../contract/presets.ts';
+import { defaults, presets } from '../contract/presets.ts';
 import { imageBytes } from './reference/integer-recipe.ts';
 
-/** The classifier of a benchmark: no augmentation and no dropout, so that another framework computes the same. */
+/** The classifier of a benchmark: no dropout and, unless asked for, no augmentation, so that another framework computes the same. */
 export interface ClassifierOptions {
   readonly size: number;
   readonly batch: number;
@@ -12,6 +12,8 @@ export interface ClassifierOptions {
   readonly precision: 'fp32' | 'bf16';
   readonly execution: Study['execution'];
   readonly freeze: ClassifierConfig['freeze'];
+  /** Of which preset; without it images stay as they are. */
+  readonly augmentation?: 'nakata' | 'sound';
   readonly repeats: number;
   readonly against?: 'keras';
   readonly allowBusy?: true;
@@ -33,12 +35,24 @@ export interface ImagesOptions {
   readonly json?: true;
 }
 
-export function classifierConfig({ batch, width, blocks, headUnits, freeze }: ClassifierOptions): ClassifierConfig {
+type Changes = Pick<ClassifierConfig, 'mirror' | 'shift' | 'zoom' | 'brightness' | 'contrast'>;
+
+function augmentationOf(preset: ClassifierOptions['augmentation']): Changes {
+  if (preset === undefined) return { mirror: false, shift: 0, zoom: 0, brightness: 0, contrast: 0 };
+  const { mirror, shift, zoom, brightness, contrast } = { ...defaults.classifier, ...presets[preset].classifier };
+  return { mirror, shift, zoom, brightness, contrast };
+}
+
+/** @throws Error when augmented images are to be measured against a framework that gets them as they are */
+export function classifierConfig(options: ClassifierOptions): ClassifierConfig {
+  const { batch, width, blocks, headUnits, freeze, augmentation, against } = options;
+  if (augmentation !== undefined && against !== undefined)
+    throw new Error(`expected --augmentation or --against, not both: ${against} gets the images as they are`);
   return {
     ...defaults.classifier,
     ...{ width, blocks: [...blocks], headUnits, freeze, batchSize: batch },
-    ...{ mirror: false, shift: 0, zoom: 0, brightness: 0, contrast: 0, dropout: 0 },
-    ...{ labelSmoothing: 0, classWeights: false },
+    ...augmentationOf(augmentation),
+    ...{ dropout: 0, labelSmoothing: 0, classWeights: false },
   };
 }
 

@@ -29,6 +29,8 @@ interface ClassifierReport {
   readonly sides: readonly ClassifierSide[];
   /** Resident memory of this process after a tenth of the runs and after the last. */
   readonly rssBytes: { readonly early: number; readonly late: number };
+  /** Our drawing and altering of one step's images, which is in the step, by itself. */
+  readonly imagesMs: Figures | null;
   /** Median time, ours over that of the faster Keras. */
   readonly ratio: number | null;
 }
@@ -40,10 +42,15 @@ export interface Measured {
   readonly run: () => number;
   /** Name of that figure. */
   readonly what: string;
+  /** Makes the images of a run again, to know their share of it. */
+  readonly images?: () => void;
 }
 
 /** Times `run`, in turn with Keras when asked, and prints the report. */
-export async function reportAgainstKeras({ command, run, what }: Measured, options: ClassifierOptions): Promise<void> {
+export async function reportAgainstKeras(
+  { command, run, what, images }: Measured,
+  options: ClassifierOptions,
+): Promise<void> {
   const keras = await startKeras(command, options);
   try {
     const start = performance.now();
@@ -53,7 +60,7 @@ export async function reportAgainstKeras({ command, run, what }: Measured, optio
     for (const check of checks) requireSame(what, check, options);
     const { precision, execution } = options;
     const report: ClassifierReport = {
-      ...(await measureInTurn([us, ...keras.contenders], options)),
+      ...(await measureInTurn([us, ...keras.contenders], options, images)),
       ...{ check: checks[0] ?? null, execution: executionOf({ precision, execution }) },
       tensorsAlive: tf.memory().numTensors,
     };
@@ -134,13 +141,15 @@ export function ourselves(run: () => void, firstMs: number): Contender {
   };
 }
 
-/** Times all in turn, ours first, after one burn-in of each. */
+/** Times all in turn, ours first, after one burn-in of each; the making of `images` after each round. */
 export async function measureInTurn(
   contenders: readonly Contender[],
   options: ClassifierOptions,
+  images: (() => void) | null = null,
 ): Promise<Omit<ClassifierReport, 'execution' | 'tensorsAlive' | 'check'>> {
   const { batch, repeats, allowBusy = false } = options;
   const times = contenders.map((): number[] => []);
+  const making: number[] = [];
   const others = watchOthers(contenders.flatMap(({ pid }) => pid ?? []));
   let early = 0;
   for (let i = 0; i < repeats + 1; i++) {
@@ -148,6 +157,9 @@ export async function measureInTurn(
       const ms = await run();
       if (i > 0) times[j]?.push(ms);
     }
+    const start = performance.now();
+    images?.();
+    if (i > 0) making.push(performance.now() - start);
     if (i === Math.ceil(repeats / 10)) early = process.memoryUsage.rss();
   }
   const rssBytes = { early, late: process.memoryUsage.rss() };
@@ -161,11 +173,15 @@ export async function measureInTurn(
   const [ours = Number.NaN, ...theirs] = sides.map(({ ms }) => ms.median);
   return {
     ...{ machine: describeMachine(), options, othersShareOfCpu: share, busy: share > maxOthersShare, sides, rssBytes },
+    imagesMs: images === null ? null : figuresOf(making),
     ratio: theirs.length === 0 ? null : ours / Math.min(...theirs),
   };
 }
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0).padStart(9);
+
+const imagesLine = ({ median, low, high }: Figures, stepMs: number): string =>
+  `${'of it images, ms'.padEnd(20)}${median.toFixed(1).padStart(9)} (${low.toFixed(1)}-${high.toFixed(1)}), ${((100 * median) / stepMs).toFixed(1)}% of our step`;
 
 export function classifierText(report: ClassifierReport): string {
   const { sides, check } = report;
@@ -181,6 +197,7 @@ export function classifierText(report: ClassifierReport): string {
     row('images/s', ({ imagesPerSecond }) => imagesPerSecond.toFixed(2).padStart(9)),
     row('peak RSS, MB', ({ peakRssBytes }) => megabytes(peakRssBytes)),
   ];
+  if (report.imagesMs !== null) lines.push(imagesLine(report.imagesMs, sides[0]?.ms.median ?? Number.NaN));
   const { early, late } = report.rssBytes;
   lines.push(
     row('RSS early, late, MB', ({ name }) => (name === 'echoforge' ? `${megabytes(early)} ${megabytes(late)}` : '')),

@@ -1,23 +1,28 @@
 import type { TrainClassifierTask } from '../contract/engine.ts';
+import { alteredImages } from '../lib/classifier/batch-inputs.ts';
 import type { LabelledSet } from '../lib/classifier/training-images.ts';
 import { createTraining, type Training } from '../lib/classifier/training.ts';
 import { assignWeights } from '../lib/classifier/weights.ts';
 import { loadEngine } from '../lib/engine/backend.ts';
+import { tf } from '../lib/engine/tf.ts';
 import { benchImages, classifierConfig, type ClassifierOptions } from './classifier-config.ts';
 import { reportAgainstKeras } from './classifier-report.ts';
 import { requireQuietMachine } from './quiet-machine.ts';
 import { recipe } from './reference/integer-recipe.ts';
 
-/** Times the optimiser step of `createTraining`, its images included, in turn with Keras' when asked. */
+/** Times the optimiser step of `createTraining`, its images included and also by themselves, in turn with Keras' when asked. */
 export async function benchClassifierStep(options: ClassifierOptions): Promise<void> {
   await requireQuietMachine(options.allowBusy ?? false);
   await loadEngine();
   const training = createMeasuredTraining(options);
+  const input = alteredImages(training.task, training.sets.train);
+  const all = training.sets.train.images.map((_, i) => i);
   try {
     let epoch = 0;
     // The first loss is that of the recipe's weights.
     const run = (): number => training.trainBatch({ epoch: epoch++, position: 0, learningRate: 0.001 });
-    await reportAgainstKeras({ command: 'step', run, what: 'loss' }, options);
+    const images = (): void => tf.dispose(input(all, { epoch, position: 0 }));
+    await reportAgainstKeras({ command: 'step', run, what: 'loss', images }, options);
   } finally {
     training.dispose();
   }

@@ -103,6 +103,7 @@ benchmark('generate', 256)
   .action(benchGenerate);
 
 classifierBenchmark('classifier-step')
+  .addOption(new Option('--augmentation <preset>', 'alter the images as this preset does').choices(['nakata', 'sound']))
   .description('one optimiser step of InceptionResNetV2, from bytes to moved weights')
   .action(benchClassifierStep);
 

@@ -13,6 +13,15 @@ describe('a benchmark of the classifier', () => {
     expect([mirror, shift, zoom, brightness, contrast, dropout]).toEqual([false, 0, 0, 0, 0, 0]);
     expect(freeze).toBe('nakata');
   });
+  it('alters images as a preset does where asked for, but not beside a framework that does not', () => {
+    const changes = (augmentation: 'nakata' | 'sound') => {
+      const { mirror, shift, zoom, brightness, contrast } = classifierConfig({ ...options, augmentation });
+      return [mirror, shift, zoom, brightness, contrast];
+    };
+    expect(changes('sound')).toEqual([true, 0.1, 0.1, 0.1, 0.1]);
+    expect(changes('nakata')).toEqual([true, 0.1, 0, 0, 0]);
+    expect(() => classifierConfig({ ...options, augmentation: 'sound', against: 'keras' })).toThrow('not both');
+  });
   it('refuses figures of another mathematics', () => {
     expect(() => requireSame('loss', { ours: 1.0005, keras: 1 }, options)).not.toThrow();
     expect(() => requireSame('loss', { ours: 1.01, keras: 1 }, options)).toThrow('not the same mathematics');
@@ -30,6 +39,21 @@ describe('a benchmark of the classifier', () => {
     expect([ratio, sides[1]?.ms.median]).toEqual([0.5, 80]);
     expect(ours?.imagesPerSecond).toBeCloseTo(4000 / ours!.ms.median, 9);
     expect(ours?.peakRssBytes).toBeGreaterThan(1e6);
+    expect(measured.imagesMs).toBeNull();
+    let made = 0;
+    const busy = (ms: number) => {
+      for (const end = performance.now() + ms; performance.now() < end;);
+    };
+    const { imagesMs } = await measureInTurn([us], options, () => {
+      made++;
+      busy(5);
+    });
+    expect([made, imagesMs?.runs]).toEqual([4, 3]);
+    expect(imagesMs?.low).toBeGreaterThanOrEqual(5);
+    const share = { ...measured, imagesMs: { ...ours!.ms, median: ours!.ms.median / 4 } };
+    expect(classifierText({ ...share, check: null, execution: 'function', tensorsAlive: 1 })).toContain(
+      '25.0% of our step',
+    );
     const text = classifierText({ ...measured, busy: true, check: null, execution: 'function', tensorsAlive: 1 });
     expect(text).toContain('NOT A MEASUREMENT');
   });
