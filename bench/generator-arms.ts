@@ -66,13 +66,20 @@ interface Trained {
   readonly arm: ArmName;
   readonly seed: number;
   readonly seconds: number;
-  /** Frechet distance to the training images by images shown, at psi 1. */
-  readonly curve: readonly { readonly nimg: number; readonly distance: number; readonly msSsim: number | null }[];
+  /** Frechet distance to the training images by images shown, at psi 1; all arms in fp32, and in the arm's own precision. */
+  readonly curve: readonly Point[];
   readonly best: { readonly nimg: number; readonly quality: SetQuality | null };
   /** Share of the best snapshot's fakes, at psi 1, that the classifier takes for their class. */
   readonly acceptance: number;
   readonly neighbours: Neighbours;
   readonly ticks: readonly TickRecord[];
+}
+
+interface Point {
+  readonly nimg: number;
+  readonly distance: number;
+  readonly ownDistance: number;
+  readonly msSsim: number | null;
 }
 
 /** Highest correlation of thumbnails, mirrored or not, with a training image: of fakes, and of other training images. */
@@ -98,7 +105,7 @@ interface Measured {
 /**
  * Trains the generator of one class once per arm and seed for equally many images, and compares what comes out: metric with
  * its floor, acceptance by a classifier of the real images, nearest training images. All arms are measured by the same
- * classifier in fp32. The test part of the images is never read. Grids and pairs of neighbours go to `--out`.
+ * classifier, in fp32 and as a study of that precision would. The test part of the images is never read. Grids and pairs of neighbours go to `--out`.
  */
 export async function benchGeneratorArms(options: GeneratorArmsOptions): Promise<void> {
   if (options.channels !== 1)
@@ -191,10 +198,13 @@ async function trainArm(measured: Measured, arm: ArmName, seed: number): Promise
   );
   const seconds = (performance.now() - start) / 1000;
   if (trouble !== null) throw new Error(`${arm}, seed ${seed}: ${trouble.reason}`);
-  const curve: { nimg: number; distance: number; msSsim: number | null }[] = [];
+  const curve: Point[] = [];
   for (const { nimg, msSsim, generator } of found) {
-    const { value } = await measureSnapshot({ ...metric, generator, seed }, contextOf(measured));
-    curve.push({ nimg, distance: value, msSsim });
+    const { value: distance } = await measureSnapshot({ ...metric, generator, seed }, contextOf(measured));
+    const own = { ...contextOf(measured), settings: { precision, execution: options.execution } };
+    const ownDistance =
+      precision === 'fp32' ? distance : (await measureSnapshot({ ...metric, generator, seed }, own)).value;
+    curve.push({ nimg, distance, ownDistance, msSsim });
   }
   const lowest = curve.reduce((a, b) => (b.distance < a.distance ? b : a));
   const snapshot = found.find(({ nimg }) => nimg === lowest.nimg);
@@ -281,6 +291,7 @@ function describe(training: Trained | undefined): string {
   const last = ticks.at(-1);
   return [
     `${arm}, seed ${seed}: ${curve.map(({ distance }) => distance.toFixed(1)).join(' ')}`,
+    `in its own precision ${curve.map(({ ownDistance }) => ownDistance.toFixed(1)).join(' ')}`,
     `best at ${best.nimg / 1000} kimg: recall ${best.quality?.recall.toFixed(2)}, coverage ${best.quality?.coverage.toFixed(2)}`,
     `accepted ${(acceptance * 100).toFixed(1)}%`,
     `nearest real ${neighbours.fakes.median.toFixed(3)} (highest ${neighbours.fakes.highest.toFixed(3)}), among reals ${neighbours.reals.median.toFixed(3)} (${neighbours.reals.highest.toFixed(3)})`,
