@@ -433,8 +433,8 @@ describe('study workflow', () => {
     world.fakes.acceptedFromSeed = 25;
     const handle = await start({ filter: { maxCandidates: 48 } });
     await handle.result();
-    // Two shards per class of the study's own, then seeds 17-24 in vain, and 25-32.
-    expect(world.fakes.calls.filter((name) => name === 'synthesizeShard')).toHaveLength(2 * (2 + 2));
+    // Per class one activity for the study's own two shards, then one for seeds 17-24, in vain, and one for 25-32.
+    expect(world.fakes.calls.filter((name) => name === 'synthesizeShards')).toHaveLength(2 * (1 + 2));
     expect(world.fakes.searchEnded).toEqual({ negative: 'enough accepted', positive: 'enough accepted' });
   });
 
