@@ -120,7 +120,7 @@ describe('a study', () => {
   it('passes its leakage audit', async () => {
     const { evaluation } = await results();
     expect(evaluation?.audit.checks.filter(({ passed }) => !passed)).toEqual([]);
-    expect(evaluation?.audit.checks).toHaveLength(5);
+    expect(evaluation?.audit.checks).toHaveLength(6);
   });
 
   it('continues when started again: nothing is trained a second time', async () => {
