@@ -33,6 +33,7 @@ export interface GeneratorArmsOptions extends WidthOptions, Pick<ImagesOptions, 
   readonly kimg: number;
   readonly snapshots: number;
   readonly seeds: number;
+  readonly firstSeed: number;
   readonly fakes: number;
   readonly adaKimg: number;
   readonly out: string;
@@ -118,7 +119,7 @@ export async function benchGeneratorArms(options: GeneratorArmsOptions): Promise
     const floor = await measureSnapshot({ ...measured.metric, generator: null, seed: 1 }, contextOf(measured));
     process.stderr.write(`floor: ${floor.value.toFixed(1)} over ${floor.reals} and ${floor.fakes} images\n`);
     const trainings: Trained[] = [];
-    for (let seed = 1; seed <= options.seeds; seed++)
+    for (let seed = options.firstSeed; seed < options.firstSeed + options.seeds; seed++)
       for (const arm of options.arms) {
         trainings.push(await trainArm(measured, arm, seed));
         process.stderr.write(`${describe(trainings.at(-1))}\n`);
