@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { createControlActivities } from '../activities/control.ts';
 import { translating } from '../activities/translate-errors.ts';
 import { queues } from '../contract/names.ts';
+import { freeBytesOf } from '../lib/storage/free-bytes.ts';
 import { connectClient, createLogger, installRuntime, openStore, readEnvironment } from './config.ts';
 import { findIdleQueues } from './idle-queues.ts';
 import { runWorkers } from './run-worker.ts';
@@ -18,9 +18,7 @@ const client = await connectClient();
 /** The local stack keeps the store's data on this disk; elsewhere nobody can know. */
 const freeBytes = async (): Promise<number | null> => {
   const home = process.env['ECHOFORGE_HOME'];
-  if (home === undefined) return null;
-  const { bavail, bsize } = await statfs(home);
-  return bavail * bsize;
+  return home === undefined ? null : await freeBytesOf(home);
 };
 
 await runWorkers(log, [

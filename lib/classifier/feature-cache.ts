@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { access, statfs } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { canonicalJson } from '../../contract/canonical-json.ts';
 import type { EngineContext } from '../../contract/engine.ts';
 import { describeEngine } from '../engine/fingerprint.ts';
+import { freeBytesOf } from '../storage/free-bytes.ts';
 import { fixedAlteration, writeAltered } from './augmentation.ts';
 import type { Features, FeatureTable } from './batch-inputs.ts';
 import { openFeatureFile, tableOfFiles, writeFeatureFile, type FeatureFile } from './feature-file.ts';
@@ -29,11 +30,6 @@ export interface Disk {
   readonly partBytes?: number;
   /** Free bytes of the file system of a folder. Default: as it says */
   readonly freeBytes?: (dir: string) => Promise<number>;
-}
-
-async function freeBytesOf(dir: string): Promise<number> {
-  const { bavail, bsize } = await statfs(dir);
-  return bavail * bsize;
 }
 
 /**
