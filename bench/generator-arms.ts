@@ -69,7 +69,7 @@ interface Trained {
   readonly seconds: number;
   /** Frechet distance to the training images by images shown, at psi 1; all arms in fp32, and in the arm's own precision. */
   readonly curve: readonly Point[];
-  readonly best: { readonly nimg: number; readonly quality: SetQuality | null };
+  readonly best: { readonly nimg: number; readonly quality: SetQuality };
   /** Share of the best snapshot's fakes, at psi 1, that the classifier takes for their class. */
   readonly acceptance: number;
   readonly neighbours: Neighbours;
@@ -199,25 +199,23 @@ async function trainArm(measured: Measured, arm: ArmName, seed: number): Promise
   );
   const seconds = (performance.now() - start) / 1000;
   if (trouble !== null) throw new Error(`${arm}, seed ${seed}: ${trouble.reason}`);
-  const curve: Point[] = [];
-  for (const { nimg, msSsim, generator } of found) {
-    const { value: distance } = await measureSnapshot({ ...metric, generator, seed }, contextOf(measured));
+  const curve: (Point & { readonly snapshot: (typeof found)[number]; readonly quality: SetQuality })[] = [];
+  for (const snapshot of found) {
+    const { nimg, msSsim, generator } = snapshot;
+    const task = { ...metric, generator, seed };
+    const { quality } = await measureQuality({ ...task, psi: 1 }, contextOf(measured));
+    if (quality === null) throw new Error('--fakes and the training images of the class must be six or more');
+    const distance = quality.frechet;
     const own = { ...contextOf(measured), settings: { precision, execution: options.execution } };
-    const ownDistance =
-      precision === 'fp32' ? distance : (await measureSnapshot({ ...metric, generator, seed }, own)).value;
-    curve.push({ nimg, distance, ownDistance, msSsim });
+    const ownDistance = precision === 'fp32' ? distance : (await measureSnapshot(task, own)).value;
+    curve.push({ nimg, distance, ownDistance, msSsim, snapshot, quality });
   }
-  const lowest = curve.reduce((a, b) => (b.distance < a.distance ? b : a));
-  const snapshot = found.find(({ nimg }) => nimg === lowest.nimg);
-  if (snapshot === undefined) throw new Error('the training left no snapshot');
+  const { snapshot, ...best } = curve.reduce((a, b) => (b.distance < a.distance ? b : a));
   await cp(snapshot.gridFile, join(options.out, `${arm}-${seed}-fakes.png`));
-  const { quality } = await measureQuality(
-    { ...metric, generator: snapshot.generator, seed, psi: 1 },
-    contextOf(measured),
-  );
   return {
-    ...{ arm, seed, seconds, curve, ticks },
-    best: { nimg: lowest.nimg, quality },
+    ...{ arm, seed, seconds, ticks },
+    curve: curve.map(({ nimg, distance, ownDistance, msSsim }) => ({ nimg, distance, ownDistance, msSsim })),
+    best: { nimg: best.nimg, quality: best.quality },
     ...(await lookAtFakes(measured, snapshot.generator, `${arm}-${seed}`)),
   };
 }
@@ -293,7 +291,7 @@ function describe(training: Trained | undefined): string {
   return [
     `${arm}, seed ${seed}: ${curve.map(({ distance }) => distance.toFixed(1)).join(' ')}`,
     `in its own precision ${curve.map(({ ownDistance }) => ownDistance.toFixed(1)).join(' ')}`,
-    `best at ${best.nimg / 1000} kimg: recall ${best.quality?.recall.toFixed(2)}, coverage ${best.quality?.coverage.toFixed(2)}`,
+    `best at ${best.nimg / 1000} kimg: recall ${best.quality.recall.toFixed(2)}, coverage ${best.quality.coverage.toFixed(2)}`,
     `accepted ${(acceptance * 100).toFixed(1)}%`,
     `nearest real ${neighbours.fakes.median.toFixed(3)} (highest ${neighbours.fakes.highest.toFixed(3)}), among reals ${neighbours.reals.median.toFixed(3)} (${neighbours.reals.highest.toFixed(3)})`,
     `r_t ${last?.rt?.toFixed(2)}, p ${last?.augmentP.toFixed(2)}; ${seconds.toFixed(0)} s`,

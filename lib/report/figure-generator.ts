@@ -44,8 +44,9 @@ export function snapshotMetricSpec(
   const floorRow = {
     kimg: 0,
     value: floor.value,
-    label: `floor, two halves of the reals: ${formatNumber(floor.value)}`,
+    label: `– – floor, two halves of the reals: ${formatNumber(floor.value)}`,
   };
+  const isEarly = chosen.nimg / 1000 < Math.max(0, ...rows.map((row) => row.kimg)) / 2;
   const values = [...rows.map((row) => row.value), floor.value];
   const [lowest, highest] = [Math.min(...values), Math.max(...values)];
   const useLog = lowest > 0 && highest > logFrom * lowest;
@@ -72,8 +73,9 @@ export function snapshotMetricSpec(
         },
         {
           data: { values: [floorRow] },
-          mark: { type: 'text', align: 'left', dx: 4, dy: 14, fontSize: 12, color: palette.real.light },
-          encoding: { x: kimgAxis, y, text },
+          // In the upper right corner, which a falling curve leaves free.
+          mark: { type: 'text', align: 'right', dx: -4, fontSize: 12, color: palette.real.light },
+          encoding: { x: { value: 'width' }, y: { value: 12 }, text },
         },
         {
           data: { values: rows },
@@ -91,7 +93,11 @@ export function snapshotMetricSpec(
         },
         {
           data: { values: marked },
-          mark: { type: 'text', align: 'right', dx: 6, dy: -16, fontSize: 12, color: palette.accent.light },
+          mark: {
+            type: 'text',
+            ...{ align: isEarly ? 'left' : 'right', dx: isEarly ? -2 : 6, dy: -16, fontSize: 12 },
+            color: palette.accent.light,
+          },
           encoding: { x: kimgAxis, y, text },
         },
       ],
