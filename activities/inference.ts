@@ -5,7 +5,7 @@ import type { EngineEvent, EngineRunner, EngineSettings, EngineTaskName, EngineT
 import type { Fingerprint } from '../contract/manifests.ts';
 import type { BlobRef } from '../contract/refs.ts';
 import type { Study } from '../contract/study.ts';
-import { activityLabels } from './activity-support.ts';
+import { activityLabels, stoppedByWorkflow } from './activity-support.ts';
 import type { LocalDeps } from './local-inputs.ts';
 
 /** Short tasks on the engine process, shared by the steps of a study and the tools. */
@@ -14,7 +14,10 @@ export interface GpuDeps extends LocalDeps {
   readonly engine: EngineRunner;
 }
 
-/** One short task on the engine process for inference, beating with its progress; `take` takes files over that it hands out. */
+/**
+ * One short task on the engine process for inference, beating with its progress; `take` takes files over that it hands out.
+ * @throws CancelledFailure when the workflow asked the activity to stop; otherwise the error of the task
+ */
 export async function infer<T extends EngineTaskName>(
   deps: GpuDeps,
   task: T,
@@ -27,14 +30,17 @@ export async function infer<T extends EngineTaskName>(
     if (event.type === 'progress') Context.current().heartbeat(event);
     await take(event);
   };
-  return await deps.engine.run(task, await input(), {
-    settings,
-    workDir,
-    group: 'inference',
-    signal: Context.current().cancellationSignal,
-    labels: activityLabels(),
-    onEvent,
-  });
+  const signal = Context.current().cancellationSignal;
+  try {
+    return await deps.engine.run(task, await input(), {
+      ...{ settings, workDir, group: 'inference', signal },
+      labels: activityLabels(),
+      onEvent,
+    });
+  } catch (error) {
+    // The engine process stops with an error of its own, which would end the workflow as failed.
+    throw stoppedByWorkflow() ? signal.reason : error;
+  }
 }
 
 export const settingsOf = ({ precision, execution }: Study): EngineSettings => ({ precision, execution });

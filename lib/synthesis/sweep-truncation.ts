@@ -21,6 +21,7 @@ export async function sweepTruncation(task: SweepTruncationTask, context: Engine
   await context.emit({ type: 'progress', phase: 'load', done: 0, total });
   await loadEngine();
   const sampler = await loadSampler({ model: generator, settings: context.settings, batchSize });
+  const asked = new Set(seeds);
   const columns: Map<number, RawImage>[] = [];
   let done = 0;
   try {
@@ -30,7 +31,11 @@ export async function sweepTruncation(task: SweepTruncationTask, context: Engine
       for (const block of blocks) {
         context.signal.throwIfAborted();
         const images = sampleSeeds(sampler, { seeds: block, psi, resolution, channels, ...(noise && { noise }) });
-        images.forEach((image, slot) => column.set((block[0] ?? 0) + slot, image));
+        // Of a block only what was asked for is held: of scattered seeds that is one image of many.
+        for (const [slot, image] of images.entries()) {
+          const seed = (block[0] ?? 0) + slot;
+          if (asked.has(seed)) column.set(seed, image);
+        }
         await context.emit({ type: 'progress', phase: 'synthesize', done: ++done, total });
       }
       columns.push(column);

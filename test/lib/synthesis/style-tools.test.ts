@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { InterpolateLatentsTask, MixStylesTask, ToolOutput } from '../../../contract/engine.ts';
+import type { EngineContext, InterpolateLatentsTask, MixStylesTask, ToolOutput } from '../../../contract/engine.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { decodePng } from '../../../lib/image/png.ts';
 import { readPngText } from '../../../lib/png-metadata/png-text.ts';
@@ -86,6 +88,25 @@ describe('sweepTruncation', () => {
       for (const seed of [2, 7]) expect(sweep[`seed0000${seed}-psi${psi}.png`]).toBe(plain[`seed0000${seed}.png`]);
     }
     expect(new Set(Object.values(sweep)).size).toBe(7);
+  });
+
+  it('holds one image of a block when one seed of it was asked for', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const held = (): number => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const seeds = Array.from({ length: 60 }, (_, block) => 512 * block);
+    const memory: number[] = [];
+    const emit: EngineContext['emit'] = (event) => {
+      if (event.type === 'progress' && [1, 60].includes(event.done)) memory.push(held());
+      return Promise.resolve();
+    };
+    const task = { ...world.task, seeds, psi: [1], noise: 'none' as const, batchSize: 512 };
+    expect((await sweepTruncation(task, { ...world.context(), emit })).files).toHaveLength(61);
+    const [first = Number.NaN, last = Number.NaN] = memory;
+    expect((last - first) / (59 * 511)).toBeLessThan(20); // bytes per image that nobody asked for, 64 px each
   });
 });
 
