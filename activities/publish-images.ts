@@ -1,6 +1,6 @@
 import type { CpuActivities } from '../contract/activities.ts';
 import { toolKey } from '../contract/keys.ts';
-import type { ToolFile } from '../contract/tools.ts';
+import { gridCellsOf, type ToolFile } from '../contract/tools.ts';
 import { encodeGrid } from '../lib/image/grid.ts';
 import { decodePng } from '../lib/image/png.ts';
 import type { RawImage } from '../lib/image/raw-image.ts';
@@ -8,9 +8,6 @@ import { getBlob } from '../lib/storage/blobs.ts';
 import { beating } from './activity-support.ts';
 import { parseJsonLines, type LocalDeps } from './local-inputs.ts';
 import { commonOf, finishTool, storeToolBytes } from './tool-output.ts';
-
-/** Of the grid beside a list of images: the first ones only, the rest are files. */
-const maxGridCells = 1024;
 
 /** Grid and manifest of the images that `generateImages` asked for. Never loads TensorFlow. */
 export function createToolPublishing({ store }: LocalDeps): Pick<CpuActivities, 'publishImages'> {
@@ -22,7 +19,7 @@ export function createToolPublishing({ store }: LocalDeps): Pick<CpuActivities, 
         const files: ToolFile[] = [];
         for (const chunk of chunks) files.push(...parseJsonLines<ToolFile>(await getBlob(store, chunk.files)));
         const cells: RawImage[] = [];
-        for (const { name } of files.slice(0, maxGridCells))
+        for (const { name } of files.slice(0, gridCellsOf(plan.study.image.resolution)))
           cells.push(await decodePng(await store.get(toolKey(target, name))));
         const columns = Math.ceil(Math.sqrt(cells.length));
         const rows = Math.ceil(cells.length / columns);

@@ -4,6 +4,7 @@ import type { Study } from '../contract/study.ts';
 import type { TimeoutProfileName } from '../contract/timeouts.ts';
 import {
   parseToolInput,
+  refuseLargePicture,
   ToolInputError,
   type AnyToolInput,
   type ToolInput,
@@ -29,6 +30,7 @@ export async function resolveTool<T extends ToolName>(
   const nimg = 'nimg' in input ? input.nimg : null;
   const target = { studyId: input.study, className: input.class, nimg };
   const { study, side, ...found } = await findSnapshot(store, tool, target);
+  refuseLargePicture(tool, input, study.image.resolution);
   const request = await requestOf(store, { tool, input, study, side });
   // `parseToolInput` gave the input of this very tool, `requestOf` completed it.
   return { tool, study, side, ...found, request: request as unknown as ToolPlan<T>['request'], timeouts };

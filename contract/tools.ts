@@ -22,6 +22,8 @@ const maxImages = 10_000;
 /** Cells of a grid, and frames of an animation: they are held in memory. */
 const maxCells = 1024;
 const maxFrames = 600;
+/** Side of a square picture at most, px: the encoder takes no larger area, be it one picture or all frames of a film. */
+const maxSide = 16_383;
 /** Snapshots of one training at full length: 312. */
 const maxMeasured = 1000;
 
@@ -156,6 +158,34 @@ export function parseToolInput<T extends ToolName>(tool: T, input: unknown): Too
     ({ path, message }) => `${path.map(String).join('.') || '(input)'}: ${message}`,
   );
   throw new ToolInputError(tool, problems);
+}
+
+/** Cells of the square grid beside a list of images, the first ones: 1,024 up to 256 px, 961 at 512, 225 at 1024. */
+export const gridCellsOf = (resolution: number): number =>
+  Math.min(Math.sqrt(maxCells), Math.floor(maxSide / resolution)) ** 2;
+
+/**
+ * Above 256 px some requests that the schema lets through make pictures that cannot be stored.
+ * @throws ToolInputError
+ */
+export function refuseLargePicture(tool: ToolName, input: AnyToolInput, resolution: number): void {
+  const most = Math.floor(maxSide ** 2 / resolution ** 2);
+  const refuse = (field: string, what: string, found: number): void => {
+    if (found > most)
+      throw new ToolInputError(tool, [
+        `${field}: expected at most ${most} ${what} at ${resolution} px, found ${found}`,
+      ]);
+  };
+  if ('rowSeeds' in input)
+    refuse(
+      'columnSeeds',
+      'cells, (rows + 1) x (columns + 1),',
+      (input.rowSeeds.length + 1) * (input.columnSeeds.length + 1),
+    );
+  else if ('framesBetween' in input)
+    refuse('framesBetween', 'frames, seeds x (framesBetween + 1),', input.seeds.length * (input.framesBetween + 1));
+  else if ('seeds' in input && Array.isArray(input.psi))
+    refuse('seeds', 'pairs of seed and psi', input.seeds.length * input.psi.length);
 }
 
 /** How the snapshot was found: as asked, as synthesis used it, by the lowest metric, or the newest of a running training. */

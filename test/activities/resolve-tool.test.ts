@@ -3,7 +3,7 @@ import { resolveTool } from '../../activities/resolve-tool.ts';
 import { blobKey, stepKey, studyKey, trainingHeadKey } from '../../contract/keys.ts';
 import type { GeneratorManifest, Snapshot, SyntheticSetManifest } from '../../contract/manifests.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
-import type { ToolPlan } from '../../contract/tools.ts';
+import type { ToolName, ToolPlan } from '../../contract/tools.ts';
 import { newGeneratorState } from '../../contract/training-state.ts';
 import { putBlob, putManifest } from '../../lib/storage/blobs.ts';
 import { createMemoryStore } from '../../lib/storage/memory.ts';
@@ -98,6 +98,26 @@ describe('resolveTool', () => {
     await expect(mixing({ columnStyles: '6-8' })).rejects.toThrow(
       /columnStyles: expected layers 0-7 at 32 px, found 8/,
     );
+  });
+
+  it('refuses pictures that could not be stored at the resolution of the study, before any work', async () => {
+    const large = { ...study, studyId: 's2', image: { ...study.image, resolution: 1024 } };
+    await createPointer(store, studyKey('s2'), { study: large, source: null });
+    const manifest = await putManifest(store, { kind: 'generator', snapshots } as unknown as GeneratorManifest); // as above
+    await createPointer(store, stepKey('s2', 'generator/benign'), { identity: '', manifest });
+    const draw = (tool: ToolName, over: object): Promise<ToolPlan> =>
+      resolveTool(store, { tool, timeouts: 'test', input: { study: 's2', class: 'benign', ...over } });
+    await expect(draw('styleMixing', { rowSeeds: '1-15', columnSeeds: '1-15' })).rejects.toThrow(
+      /columnSeeds: expected at most 255 cells, .* at 1024 px, found 256/,
+    );
+    await expect(draw('truncationSweep', { seeds: '1-64', psi: [0, 0.5, 1, 1.6] })).rejects.toThrow(
+      /seeds: expected at most 255 pairs of seed and psi at 1024 px, found 256/,
+    );
+    await expect(draw('interpolateLatents', { seeds: '1-16' })).rejects.toThrow(
+      /framesBetween: expected at most 255 frames, .*found 256/,
+    );
+    expect(await draw('truncationSweep', { seeds: '1-51', psi: [0, 0.5, 1, 1.6, 2] })).toMatchObject({ study: large });
+    expect(await draw('generateImages', { seeds: '1-300' })).toMatchObject({ study: large }); // its grid holds fewer
   });
 
   describe('measureSnapshots', () => {
