@@ -8,7 +8,7 @@ import type { Study } from '../contract/study.ts';
 import type { TimeoutProfileName } from '../contract/timeouts.ts';
 import { ConfigurationError, DatasetError, NotFoundError } from '../lib/errors.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
-import { createPointer, readPointer } from '../lib/storage/pointer.ts';
+import { readPointer, updatePointer } from '../lib/storage/pointer.ts';
 
 /** What `studies/<id>/study.json` pins: the configuration that decides bytes, and the import that the study began with. */
 interface StudyRecord {
@@ -64,12 +64,13 @@ function withStudyId(file: unknown, workflowId: string): unknown {
 
 /**
  * Binds the studyId to this configuration and import. Called after the preflight: a file that it refused can be mended
- * under the same studyId.
+ * under the same studyId. Owner, queues, gates and reuse are those of the newest start: tools go to its queues.
  */
 export async function pinStudy(store: ObjectStore, { study, source }: ResolvedStudy): Promise<void> {
-  const record: StudyRecord = { study, source };
-  const key = studyKey(study.studyId);
-  if (!(await createPointer(store, key, record))) refuseChange((await readStudy(store, study.studyId)).study, study);
+  await updatePointer<StudyRecord>(store, studyKey(study.studyId), (present) => {
+    if (present !== null) refuseChange(present.study, study);
+    return { study, source: present?.source ?? source };
+  });
 }
 
 async function findSource(store: ObjectStore, study: Study): Promise<RefTo<DatasetImport>> {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { differingFields, pinStudy, resolveStudy } from '../../activities/study-record.ts';
+import { differingFields, pinStudy, readStudy, resolveStudy } from '../../activities/study-record.ts';
 import { importHeadKey } from '../../contract/keys.ts';
 import type { DatasetImport } from '../../contract/manifests.ts';
 import { StudyFileError } from '../../contract/resolve-study.ts';
@@ -63,6 +63,15 @@ describe('resolveStudy', () => {
     const again = await pin({ owner: 'b', gates: ['snapshot'], queues: { synthesize: 'gpu-b' } });
     expect(again.configSha256).toBe(first.configSha256);
     expect(again.study.queues.synthesize).toBe('gpu-b');
+  });
+
+  it('hands tools the queues of the newest start', async () => {
+    const first = await pin({ queues: { synthesize: 'gpu-a' } });
+    await importNow('benign/2.png');
+    await pin({ queues: { synthesize: 'gpu-b' } });
+    const { study, source } = await readStudy(store, 's1');
+    expect(study.queues.synthesize).toBe('gpu-b');
+    expect(source).toEqual(first.source);
   });
 });
 
