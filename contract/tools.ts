@@ -92,7 +92,11 @@ const schemas = {
     .strictObject({
       ...snapshot,
       seeds: fewSeeds,
-      psi: z.array(psi).min(1).max(64),
+      psi: z
+        .array(psi)
+        .min(1)
+        .max(64)
+        .transform((list) => [...new Set(list)]),
       noise: noise.default('seed'),
     })
     .refine((input) => input.seeds.length * input.psi.length <= maxCells, {

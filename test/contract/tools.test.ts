@@ -42,6 +42,12 @@ describe('parseToolInput', () => {
     expect(() => parse({ fakes: 5 })).toThrow(/fakes/);
   });
 
+  it('sweeps each psi once: it names a column and its files', () => {
+    const sweep = (psi: number[]): unknown => parseToolInput('truncationSweep', { ...target, seeds: '1', psi });
+    expect(sweep([1, 0.5, 1])).toMatchObject({ psi: [1, 0.5] });
+    expect(() => sweep([])).toThrow(/psi/);
+  });
+
   it('projects one image, of the study or of the bucket', () => {
     const parse = (over: object): unknown => parseToolInput('projectImage', { ...target, ...over });
     expect(parse({ image: 'benign/1.png' })).toMatchObject({ image: 'benign/1.png', object: null, steps: 1000 });
