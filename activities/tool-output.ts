@@ -86,7 +86,7 @@ export async function finishTool(
     tool,
     side,
     className: study.classes[side],
-    snapshot: { nimg: snapshot.nimg, sha256: snapshot.weights.sha256, chosenBy },
+    snapshot: { nimg: snapshot.nimg, sha256: snapshot.weights.sha256 },
     request: plan.request,
     notes: output.notes,
     files: output.files,

@@ -256,13 +256,13 @@ export interface ToolFile extends BlobRef {
   readonly name: string;
 }
 
-/** `manifest.json` beside the files: no time, host, studyId or attempt. */
+/** `manifest.json` beside the files: no time, host, studyId or attempt, nor how the snapshot was found: one output, one manifest. */
 export interface ToolManifest {
   readonly kind: 'toolOutput';
   readonly tool: ToolName;
   readonly side: ClassSide;
   readonly className: string;
-  readonly snapshot: { readonly nimg: number; readonly sha256: string; readonly chosenBy: SnapshotChoice };
+  readonly snapshot: { readonly nimg: number; readonly sha256: string };
   readonly request: unknown;
   /** What a reader must know to read the result rightly. */
   readonly notes: readonly string[];

@@ -4,7 +4,7 @@ import { createMeasurementPublishing } from '../../activities/publish-measuremen
 import type { StoredMeasurement } from '../../contract/activities.ts';
 import type { Fingerprint } from '../../contract/manifests.ts';
 import { resolveStudyFile } from '../../contract/resolve-study.ts';
-import type { ToolPlan, ToolResult } from '../../contract/tools.ts';
+import type { SnapshotChoice, ToolPlan, ToolResult } from '../../contract/tools.ts';
 import type { LocalDeps } from '../../activities/local-inputs.ts';
 import { createMemoryStore } from '../../lib/storage/memory.ts';
 import { fakeFingerprint } from '../support/fake-activities.ts';
@@ -36,13 +36,26 @@ const measurement = (frechet: number, fingerprint: Fingerprint = fakeFingerprint
 
 describe('publishMeasurements', () => {
   const store = createMemoryStore();
-  const publish = (floor: StoredMeasurement, measured: StoredMeasurement[]): Promise<ToolResult> =>
+  const publish = (
+    floor: StoredMeasurement,
+    measured: StoredMeasurement[],
+    chosenBy: SnapshotChoice = 'lowest',
+  ): Promise<ToolResult> =>
     new MockActivityEnvironment().run(
       createMeasurementPublishing({ store } as unknown as LocalDeps).publishMeasurements, // it looks at nothing else
-      { plan, floor, measured },
+      { plan: { ...plan, chosenBy }, floor, measured },
     );
   const text = async (result: ToolResult, name: string): Promise<string> =>
     Buffer.from(await store.get(`${result.prefix}${name}`)).toString('utf8');
+
+  it('writes the same bytes however its snapshot was found, which the answer says', async () => {
+    const measured = [measurement(40), measurement(3)];
+    const first = await publish(measurement(1.5), measured);
+    const manifest = await text(first, 'manifest.json');
+    const again = await publish(measurement(1.5), measured, 'asked');
+    expect(again).toEqual({ ...first, chosenBy: 'asked' });
+    expect(await text(again, 'manifest.json')).toBe(manifest);
+  });
 
   it('writes the numbers as JSON and CSV, the curve, and a manifest', async () => {
     const result = await publish(measurement(1.5), [measurement(40), measurement(3)]);
