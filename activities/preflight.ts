@@ -83,7 +83,7 @@ function countSources(study: Study, source: DatasetImport): PerClass<number> {
         `class folder "${study.classes[side]}" of dataset ${study.dataset.name} holds ${count(side)} files, ` +
           `at least ${study.prepare.minImagesPerClass} are needed (prepare.minImagesPerClass)`,
       );
-  // Which of them are for training is known when the data set is split; the engine looks again then.
+  // Which of them are for training is known when the data set is split; the first classifier looks again then.
   const { batchSize, conditional = false } = study.generator;
   const advice = `import more, or lower generator.batchSize (${batchSize})`;
   if (conditional && count('negative') + count('positive') < batchSize)

@@ -37,6 +37,7 @@ import {
   type GeneratorState,
 } from '../contract/training-state.ts';
 import { maxWeightFileBytes, planNetwork } from '../lib/classifier/shape-layers.ts';
+import { requireMinibatches } from '../lib/generator/data.ts';
 import {
   awaitingDecision,
   describeTraining,
@@ -191,7 +192,10 @@ async function tryRollBack(
   return true;
 }
 
-/** One segment of whole epochs. */
+/**
+ * One segment of whole epochs.
+ * @throws DatasetError when the study's generators cannot train on the data set: nothing else looks at it before hours of this
+ */
 export async function trainClassifierSegment(
   deps: TrainingDeps,
   { study, images, untilEpoch, ...which }: TrainClassifierSegmentInput,
@@ -202,6 +206,8 @@ export async function trainClassifierSegment(
   const inputSize = classifierInputSize(study);
   const { segmentEpochs, ...shape } = classifier;
   const name = `classifier/${trainingName(which)}`;
+  if (images.kind === 'dataset')
+    requireMinibatches((await getManifest<DatasetManifest>(deps.store, images)).counts.train, study);
   const training = await openTraining<ClassifierState>(deps, {
     studyId,
     name,

@@ -1,10 +1,31 @@
-import { classSides, type ClassSide } from '../../contract/manifests.ts';
+import { classSides, type ClassSide, type PerClass } from '../../contract/manifests.ts';
+import type { Study } from '../../contract/study.ts';
 import { DatasetError } from '../errors.ts';
 import type { RawImage } from '../image/raw-image.ts';
 import { createRng, randomInt, shuffled } from '../random.ts';
 import type { NetworkShape } from './architecture.ts';
 
 /** What a training shows to D, and its draws that are decided in JavaScript. All keyed by (seed, stream, nimg). */
+
+/**
+ * Looks at a data set before anything is trained on it: classifiers come first and take hours.
+ * @throws DatasetError when a class has fewer training images than one minibatch of its generator shows
+ */
+export function requireMinibatches(
+  train: PerClass<number>,
+  { classes, generator }: Pick<Study, 'classes' | 'generator'>,
+): void {
+  const { batchSize, conditional = false } = generator;
+  const sets = conditional
+    ? [{ name: 'both classes', found: train.negative + train.positive }]
+    : classSides.map((side) => ({ name: `class "${classes[side]}"`, found: train[side] }));
+  for (const { name, found } of sets)
+    if (found < batchSize)
+      throw new DatasetError(
+        `the generator of ${name} expected at least the ${batchSize} training images of one minibatch, found ${found} after ` +
+          'the split; import more images, lower generator.batchSize, or leave more to train on (split.test, split.validation)',
+      );
+}
 
 /** @throws DatasetError when there are fewer images than one minibatch shows, or one has another size or channel count */
 export function checkReals(images: readonly RawImage[], shape: NetworkShape, batchSize: number): void {

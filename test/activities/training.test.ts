@@ -119,13 +119,17 @@ const noTick = {
   },
 };
 
-async function emptyDataset(store: ObjectStore): Promise<RefTo<DatasetManifest>> {
+/** No image is there; `train` says how many there were. */
+async function emptyDataset(
+  store: ObjectStore,
+  train = { negative: 16, positive: 16 },
+): Promise<RefTo<DatasetManifest>> {
   const none = { negative: [], positive: [] };
   const counts = { negative: 0, positive: 0 };
   return await putManifest<DatasetManifest>(store, {
     ...{ kind: 'dataset', name: 'busi', classes: study.classes, ignored: [], image: study.image, splitUnit: 'group' },
     ...{ training: { train: none, validation: none }, test: none, groups: 0, fingerprint: fakeFingerprint },
-    ...{ counts: { train: counts, validation: counts, test: counts } },
+    ...{ counts: { train, validation: counts, test: counts } },
     ...{ nearDuplicateGroups: [], setAside: [], rejected: [] },
   });
 }
@@ -191,6 +195,28 @@ describe('a segment of a classifier', () => {
     for await (const { key } of store.list('studies/s1/training/')) heads.push(key);
     return { stream, heads };
   }
+
+  it('is refused by name, before anything is trained, where the split leaves a generator less than a minibatch', async () => {
+    const train = { negative: 40, positive: 15 };
+    const segment = async (of: typeof study): Promise<unknown> => {
+      const store = createMemoryStore();
+      const cache = createBlobCache({ dir: join(dir, 'blobs'), maxBytes: 1e6 });
+      const engine: EngineRunner = {
+        run: (task) =>
+          task === 'describeEngine' ? Promise.resolve(fakeFingerprint as never) : Promise.reject(new Error('trains')),
+      };
+      const gpu = createGpuActivities({ store, cache, workDir: dir, engine });
+      const images = await emptyDataset(store, train);
+      return await new MockActivityEnvironment({ attempt: 1 }).run(
+        (input: TrainClassifierSegmentInput) => gpu.trainClassifierSegment(input),
+        { study: of, variant: 'real' as const, images, untilEpoch: 1 },
+      );
+    };
+    await expect(segment(study)).rejects.toThrow(
+      /class "malignant" expected at least the 16 training images of one minibatch, found 15 after the split; .*batchSize/,
+    );
+    await expect(segment(conditional)).rejects.toThrow('trains'); // 55 images of both classes
+  });
 
   it('has a head and random streams of its own for every repeat; those of repeat 0 are the names of the variant', async () => {
     expect(await namesOf({ variant: 'real' })).toEqual({
