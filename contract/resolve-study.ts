@@ -1,4 +1,5 @@
 import { configDifference, defaults, presets } from './presets.ts';
+import { refusalOf } from './refusal.ts';
 import { studySchema, type Study } from './study.ts';
 
 /** A field of the study file that was refused. `path` reads like `generator.batchSize`. */
@@ -49,11 +50,10 @@ export function resolveStudyFile(file: unknown): Study {
   const known = preset as Study['preset']; // own key, checked above
   const config = isPlainObject(file['generator']) ? file['generator']['config'] : undefined;
   const differences = merge(presets[known], configDifference(config, known));
-  const parsed = studySchema.safeParse(merge(merge(defaults, differences), file));
+  const complete = merge(merge(defaults, differences), file);
+  const parsed = studySchema.safeParse(complete);
   if (parsed.success) return parsed.data;
-  throw new StudyFileError(
-    parsed.error.issues.map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message })),
-  );
+  throw new StudyFileError(parsed.error.issues.map((issue) => refusalOf(issue, complete)));
 }
 
 /** Settings that change no artefact: another owner, queue, gate or reuse continues the same study. */

@@ -14,12 +14,22 @@ import { transferProblems, transferSchema, withoutIdleTransfer, type TransferCon
  * is a small difference from the defaults (contract/presets.ts). Unknown keys are refused with the path of the field.
  */
 
+/** The values on both sides of one that is refused, inside the bounds, as advice. */
+const either = (below: number, above: number, { min, max }: { min: number; max: number }): string =>
+  `take ${[...new Set([below, above].map((n) => Math.min(Math.max(n, min), max)))].join(' or ')}`;
+
 const powerOfTwo = (min: number, max: number): z.ZodType<number> =>
   z
     .int()
     .min(min)
     .max(max)
-    .refine((n) => Number.isInteger(Math.log2(n)), { error: `expected a power of two from ${min} to ${max}` });
+    .refine((n) => Number.isInteger(Math.log2(n)), {
+      error: ({ input }) => {
+        const exponent = Math.log2(Math.max(Number(input), min));
+        const advice = either(2 ** Math.floor(exponent), 2 ** Math.ceil(exponent), { min, max });
+        return `expected a power of two from ${min} to ${max}; ${advice}`;
+      },
+    });
 
 const slug = z
   .string()
@@ -32,7 +42,9 @@ const queue = z
 
 const imageSchema = z.strictObject({
   resolution: powerOfTwo(8, 1024).describe('side of the square images, px. Default: 256'),
-  channels: z.union([z.literal(1), z.literal(3)]).describe('1 grey, 3 RGB. Default: 1'),
+  channels: z
+    .union([z.literal(1), z.literal(3)], { error: 'expected 1 (grey) or 3 (RGB)' })
+    .describe('1 grey, 3 RGB. Default: 1'),
   fit: z.enum(['crop', 'pad']).describe('centre crop to a square, or pad with black. Default: crop'),
 });
 
@@ -182,6 +194,9 @@ const classifierSchema = classifierFields
   .transform(({ featureCache, ...rest }): Omit<ClassifierFields, 'featureCache'> & Partial<ClassifierFields> =>
     featureCache === null ? rest : { ...rest, featureCache },
   );
+
+/** Images whose variation D is shown together (stylegan2.md 2.9). */
+const stddevGroup = 4;
 
 /** Refuses the configurations of the paper that grow progressively by name. */
 const refuseConfig = (input: unknown): string =>
@@ -402,6 +417,7 @@ const filterFieldsSchema = z.strictObject({
   maxCandidates: z
     .int()
     .min(1)
+    .max(2 ** 31 - 1) // the seeds above belong to the metrics
     .nullable()
     .describe('largest seed tried per class by top-up; null switches top-up off. Default: null'),
 });
@@ -509,11 +525,19 @@ export const studySchema = z
     if (classes.negative === classes.positive) issue(['classes'], 'expected two different folders');
     for (const name of study.ignore)
       if (name === classes.negative || name === classes.positive) issue(['ignore'], `"${name}" is also a class`);
-    if (g.batchSize % 4 !== 0) issue(['generator', 'batchSize'], 'expected a multiple of the stddev group, 4');
-    if (g.microBatchSize % 4 !== 0)
-      issue(['generator', 'microBatchSize'], 'expected a multiple of the stddev group, 4');
-    if (g.batchSize % g.microBatchSize !== 0)
-      issue(['generator', 'microBatchSize'], `expected a divisor of batchSize ${g.batchSize}`);
+    for (const field of ['batchSize', 'microBatchSize'] as const) {
+      const groups = g[field] / stddevGroup;
+      const [below, above] = [Math.floor(groups) * stddevGroup, Math.ceil(groups) * stddevGroup];
+      const advice = either(below, above, { min: stddevGroup, max: Infinity });
+      if (below !== above)
+        issue(['generator', field], `expected a multiple of the stddev group, ${stddevGroup}; ${advice}`);
+    }
+    const inGroups = g.batchSize % stddevGroup === 0 && g.microBatchSize % stddevGroup === 0;
+    if (inGroups && g.batchSize % g.microBatchSize !== 0)
+      issue(
+        ['generator', 'microBatchSize'],
+        `expected a multiple of ${stddevGroup} that divides batchSize ${g.batchSize}; set microBatchSize, or another batchSize`,
+      );
     if (Math.round(g.totalKimg * 1000) < g.batchSize)
       issue(['generator', 'totalKimg'], `expected at least one minibatch of ${g.batchSize} images`);
     if (g.segmentTicks % g.snapshotTicks !== 0)

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ClassifierManifest, ClassSide, DatasetManifest, Fingerprint, RefTo, SetQuality } from './manifests.ts';
+import { refusalOf } from './refusal.ts';
 import type { BlobRef } from './refs.ts';
 import type { Study } from './study.ts';
 import type { TimeoutProfileName } from './timeouts.ts';
@@ -158,9 +159,9 @@ export type AnyToolInput = { readonly [T in ToolName]: ToolInput<T> }[ToolName];
 export function parseToolInput<T extends ToolName>(tool: T, input: unknown): ToolInput<T> {
   const parsed = schemas[tool].safeParse(input ?? {});
   if (parsed.success) return parsed.data as unknown as ToolInput<T>; // the schema of this very tool
-  const problems = parsed.error.issues.map(
-    ({ path, message }) => `${path.map(String).join('.') || '(input)'}: ${message}`,
-  );
+  const problems = parsed.error.issues
+    .map((issue) => refusalOf(issue, input))
+    .map(({ path, message }) => `${path || '(input)'}: ${message}`);
   throw new ToolInputError(tool, problems);
 }
 

@@ -205,6 +205,30 @@ describe('resolveStudyFile', () => {
     ]);
   });
 
+  it('says of a refused value what was expected, what was found, and what to do', () => {
+    const messages = (over: object): string[] =>
+      problemsOf({ ...minimal, ...over }).map(({ path, message }) => `${path}: ${message}`);
+    expect(messages({ image: { resolution: 100, channels: 4 } })).toEqual([
+      'image.resolution: expected a power of two from 8 to 1024, found 100; take 64 or 128',
+      'image.channels: expected 1 (grey) or 3 (RGB), found 4',
+    ]);
+    expect(messages({ generator: { batchSize: 30 } })).toEqual([
+      'generator.batchSize: expected a multiple of the stddev group, 4, found 30; take 28 or 32',
+    ]);
+    expect(messages({ generator: { microBatchSize: 6 } })).toEqual([
+      'generator.microBatchSize: expected a multiple of the stddev group, 4, found 6; take 4 or 8',
+    ]);
+    expect(messages({ generator: { microBatchSize: 12 } })).toEqual([
+      'generator.microBatchSize: expected a multiple of 4 that divides batchSize 32, found 12; set microBatchSize, or another batchSize',
+    ]);
+    expect(messages({ seed: 2 ** 31 })).toEqual([
+      'seed: Too big: expected number to be <=2147483647, found 2147483648',
+    ]);
+    expect(messages({ filter: { maxCandidates: 2 ** 31 } }).join()).toContain('2147483647, found 2147483648');
+    const [long = ''] = messages({ owner: 'a'.repeat(300) });
+    expect(long).toMatch(/^owner: Too big: .*, found "a{99}\.\.\.$/);
+  });
+
   const refused: Record<string, [unknown, string]> = {
     'a sweep of one gamma': [{ ...minimal, generator: { gammaSweep: [1], gammaSweepKimg: 1 } }, 'generator.gammaSweep'],
     'frozen blocks of a random D': [{ ...minimal, generator: { freezeD: 1 } }, 'generator.freezeD'],

@@ -30,7 +30,13 @@ describe('parseToolInput', () => {
     const refuse = (): unknown =>
       parseToolInput('generateImages', { ...target, study: '../x', seeds: '5-3', psi: 9, noise: 'loud', sed: 1 });
     expect(refuse).toThrow(ToolInputError);
-    for (const text of [/study: expected the studyId/, /seeds: .*found "5-3"/, /psi: /, /noise: .*none/, /sed/])
+    for (const text of [
+      /study: expected the studyId/,
+      /seeds: .*found "5-3"/,
+      /psi: .*<=4, found 9/,
+      /noise: .*none.*, found "loud"/,
+      /sed/,
+    ])
       expect(refuse).toThrow(text);
   });
 
