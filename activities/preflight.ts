@@ -7,6 +7,7 @@ import {
   estimateGeneratorParameters,
   planSegments,
   snapshotNimgs,
+  tickNimgOf,
   totalNimgOf,
 } from '../contract/plan.ts';
 import type { Study } from '../contract/study.ts';
@@ -50,6 +51,7 @@ export async function planStudy(
   const queues = [...new Set(planSteps(study).map(({ queue }) => queue))];
   const idle = await findIdleQueues(queues);
   const warnings = idle.map((queue) => `no worker polls queue ${queue}; its steps wait until one does`);
+  warnings.push(...describeFewSnapshots(study));
   const shape = networkShapeOf(study.generator, study.image);
   const available = machineMemoryBytes();
   // A store whose disk can be seen is on the machine that trains.
@@ -60,6 +62,20 @@ export async function planStudy(
       `training needs about ${gigabytes(needed)} GB of memory, this host has ${gigabytes(available)}; a GPU has its own`,
     );
   return { steps: planSteps(study), images, estimatedBytes, warnings };
+}
+
+/** As many as the demo has; with fewer there is nothing to choose from, and nothing to go back to. */
+const fewestSnapshots = 3;
+
+/** Ticks as long as the paper's leave a small budget with the untrained and the last snapshot. */
+function describeFewSnapshots({ generator, image }: Study): string[] {
+  const trained = snapshotNimgs(generator, image.resolution).length - 1; // the first is untrained
+  if (trained >= fewestSnapshots) return [];
+  const tickNimg = tickNimgOf(generator, image.resolution);
+  return [
+    `generator.totalKimg ${generator.totalKimg} ends with ${trained} trained ${trained === 1 ? 'snapshot' : 'snapshots'} to choose from: ` +
+      `there is one every ${(tickNimg * generator.snapshotTicks) / 1000} kimg; lower generator.tickNimg (${tickNimg})`,
+  ];
 }
 
 /** Source files per class. @throws DatasetError when a class folder is missing or a folder is neither class nor ignored. */

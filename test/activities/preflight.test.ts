@@ -37,6 +37,16 @@ describe('the plan of a study', () => {
     expect(two.estimatedBytes - one.estimatedBytes).toBe(2 * 4 * 55_912_674 * 9);
     await expect(plan({ repeats: 2 }, one.estimatedBytes)).rejects.toThrow(/GB are free/);
   });
+  it('warns where a small budget leaves no snapshots to choose from, as ticks of the length in the paper do', async () => {
+    const few = async (over: object): Promise<string> =>
+      (await plan(over)).warnings.filter((warning) => warning.includes('snapshot')).join();
+    expect(await few({ image: { resolution: 64 }, generator: { totalKimg: 30 } })).toBe(
+      'generator.totalKimg 30 ends with 1 trained snapshot to choose from: there is one every 160 kimg; lower generator.tickNimg (16000)',
+    );
+    expect(await few({ image: { resolution: 64 }, generator: { totalKimg: 30, tickNimg: 500 } })).toBe('');
+    expect(await few({ preset: 'demo' })).toBe('');
+    expect(await few({})).toBe('');
+  });
   it('refuses a training that this host has no memory for, unless a GPU brings its own', async () => {
     const huge = {
       image: { resolution: 1024 },

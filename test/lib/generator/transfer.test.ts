@@ -128,6 +128,20 @@ describe('weights to start from', () => {
     );
     expect(await refusal(checkpoint, { ...shape, labels: 2 })).toMatch(/G\/mapping\/embedding is missing/);
   });
+  it('are refused where a value is not finite, before anything is trained', async () => {
+    const tensors = await tensorsOf(snapshot);
+    const broken = Object.fromEntries(
+      [...tensors].map(([name, { shape: dims, values }]) => [name, tf.tensor(values, dims, 'float32')] as const),
+    );
+    const bias = 'synthesis/b8/conv1/bias';
+    broken[bias] = tf.tensor([1, Infinity, ...(tensors.get(bias)?.values ?? []).slice(2)]);
+    const startFile = join(dir, 'broken.safetensors');
+    await writeTensorFile(startFile, broken, {});
+    tf.dispose(broken);
+    await expect(train('broken', { startFile })).rejects.toThrow(
+      'generator.resumeFrom: expected finite values, found synthesis/b8/conv1/bias[1] = Infinity; convert',
+    );
+  });
   it('without a generator, or without the discriminator that is to be frozen, are refused', async () => {
     const onlyD = await rewritten(checkpoint, 'only-d', (name) => (name.startsWith('D/') ? name : null));
     expect(await refusal(onlyD)).toMatch(/holds no generator/);
