@@ -91,7 +91,7 @@ export async function loadCheckpoint(
   const found = metadata['training'];
   if (found !== options.hash)
     throw new WeightsError(
-      `checkpoint ${file} is of the training ${found ?? 'unknown'}, expected ${options.hash}: its configuration, image settings, seed or class differ`,
+      `checkpoint ${file} is of the training ${found ?? 'unknown'}, expected ${options.hash}: its configuration, image settings, seed or class differ; give the changed study another studyId`,
     );
   return parsePosition(file, metadata);
 }

@@ -295,7 +295,9 @@ describe('trainGenerator', () => {
       const again = await recordInto(join(dir, 'other'), settings);
       return await trainGenerator(task({ checkpointFile, ...over }), again.context);
     };
-    await expect(resume({ seed: 2 })).rejects.toThrow(/is of the training .* expected/);
+    await expect(resume({ seed: 2 })).rejects.toThrow(
+      /is of the training .* expected .*; give the changed study another studyId/,
+    );
     await expect(resume({ config: { ...smallConfig, r1Gamma: 7 } })).rejects.toThrow(/is of the training/);
     await expect(resume({ config: { ...smallConfig, fmapMax: 4 } })).rejects.toThrow(/has shape .* expected/);
   });
