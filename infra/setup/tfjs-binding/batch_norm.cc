@@ -75,7 +75,7 @@ FAST void Normalise(const float *__restrict x, const Normalisation &by, int64_t 
   const float *__restrict mean = by.mean, *__restrict inverse = by.inverse, *__restrict beta = by.beta;
   for (int64_t c = 0; c < channels; c++) {
     const float z = (x[c] - mean[c]) * inverse[c] + beta[c];
-    y[c] = z > 0 ? z : 0;
+    y[c] = z <= 0 ? 0 : z;  // what is not a number stays so
   }
 }
 

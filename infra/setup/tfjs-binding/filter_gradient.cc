@@ -38,7 +38,8 @@ void Accumulate(const Geometry &g, const float *x, const float *dy, float *dw, i
       for (int kh = 0; kh < g.kernel; kh++) {
         for (int kw = 0; kw < g.kernel; kw++) {
           const int64_t first = std::max<int64_t>(0, (g.padding - kw + g.stride - 1) / g.stride);
-          const int64_t end = std::min(g.ow, (g.w - 1 + g.padding - kw) / g.stride + 1);
+          const int64_t reach = g.w - 1 + g.padding - kw;  // negative where the tap lies beyond the image
+          const int64_t end = reach < 0 ? 0 : std::min(g.ow, reach / g.stride + 1);
           int count = 0;
           for (int64_t row = block; row < block_end && first < end; row++) {
             const int64_t ih = row % g.oh * g.stride + kh - g.padding;

@@ -15,7 +15,7 @@ FAST void Add(const float *__restrict x, const float *__restrict up, float scale
     // Rounded once everywhere. Left to the compiler, some remainders of the loop are rounded twice, and an image's bits then
     // depend on its place in the batch.
     const float sum = __builtin_fmaf(scale, up[i], x[i]);
-    y[i] = sum > 0 ? sum : 0;
+    y[i] = sum <= 0 ? 0 : sum;  // what is not a number stays so
   }
 }
 

@@ -79,6 +79,21 @@ describe('fused layers', () => {
     tf.dispose(inputs);
   });
 
+  it('let through what is not a number, so that a loss shows it', () => {
+    const inputs = { x: tf.fill([2, 3, 3, 21], NaN), beta: tf.zeros([21]) };
+    const layer = (given: Inputs): Inputs => {
+      const { x, beta } = given as unknown as { x: tf.Tensor4D; beta: tf.Tensor1D }; // as above
+      const fixed = { mean: tf.zeros<tf.Rank.R1>([21]), variance: tf.ones<tf.Rank.R1>([21]) };
+      return {
+        batch: batchNormRelu(x, beta).y,
+        fixed: batchNormReluInference(x, beta, fixed),
+        sum: residualRelu(x, x, 1),
+      };
+    };
+    for (const values of Object.values(recorded(layer, inputs))) expect([...new Set(values)]).toEqual([NaN]);
+    tf.dispose(inputs);
+  });
+
   it('normalise with fixed statistics as small operations do', () => {
     const inputs = {
       x: tf.randomNormal([3, 9, 9, 21], 2, 1.2, 'float32', 1),

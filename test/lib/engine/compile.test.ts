@@ -211,6 +211,11 @@ describe('the gradient of a convolution in its filter', () => {
     [9, 5, 48, 3, 1, 'same'],
     [8, 6, 16, 3, 2, 'same'],
     [7, 7, 80, 5, 1, 'same'],
+    [1, 8, 16, 3, 2, 'same'], // taps that lie beyond the image everywhere
+    [2, 8, 16, 3, 2, 'same'],
+    [2, 8, 16, 5, 2, 'same'],
+    [1, 8, 16, 2, 2, 'same'],
+    [1, 8, 16, 3, 1, 'same'],
     [12, 13, 32, 3, 1, 'valid'],
     [4, 160, 192, 3, 1, 'same'], // larger than 1 MB: parts of the input channels
     [32, 8, 7, 3, 1, 'same'], // no multiple of 16: the library's kernel
