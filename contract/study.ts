@@ -508,7 +508,7 @@ export const studySchema = z
     precision: z
       .enum(['fp32', 'bf16', 'auto'])
       .describe(
-        'of convolutions and matrix products, in every step; auto takes bf16 where the processor multiplies it in compiled steps (AVX512-BF16), otherwise fp32. Default: fp32',
+        'of convolutions and matrix products, in every step; bf16 is refused where the library would sum it in bf16 (a processor without AVX-512); auto takes bf16 where the processor multiplies it in compiled steps (AVX512-BF16), otherwise fp32. Default: fp32',
       ),
     execution: z
       .enum(['function', 'graph', 'eager'])

@@ -1,5 +1,6 @@
 import type { EngineSettings } from '../../contract/engine.ts';
 import { ConfigurationError } from '../errors.ts';
+import { sumsBfloat16Exactly } from './bfloat16.ts';
 import { createFunctionGraph } from './function-graph.ts';
 import type { GraphBuilder, GraphFunction, GraphModel } from './graph-builder.ts';
 import { graphKey, readGraph, writeGraph, type StoredStep } from './graph-cache.ts';
@@ -39,12 +40,16 @@ type RecordOptions = StepOptions & { readonly settings: EngineSettings };
 /**
  * Recorded on the first run where `settings` and the engine allow it, otherwise run op by op. Recording computes nothing that a
  * run could see: the first run gives the bits of every later one.
- * @throws ConfigurationError when bf16 is asked of a step that runs op by op, or a graph of an engine without sessions
+ * @throws ConfigurationError when bf16 is asked of a step that runs op by op, or where it would not be summed in fp32, or a graph
+ * of an engine without sessions
  */
 export function compileStep(options: RecordOptions): CompiledStep {
   const { settings } = options;
-  if (executionOf(settings) !== 'eager') return checked(options, recordedStep(options));
   const precision = precisionOf(settings);
+  if (executionOf(settings) !== 'eager') {
+    if (precision === 'bf16') requireExactSums();
+    return checked(options, recordedStep(options));
+  }
   if (precision !== 'fp32')
     throw new ConfigurationError(`expected precision fp32 with op-by-op execution, found ${precision}`);
   return checked(options, eagerStep(options));
@@ -68,9 +73,18 @@ export function executionOf({ execution }: EngineSettings): EngineSettings['exec
 /** What `precision` asks for: `auto` takes bfloat16 where compiled steps multiply it in kernels of ours. */
 export function precisionOf(settings: EngineSettings): 'fp32' | 'bf16' {
   if (settings.precision !== 'auto') return settings.precision;
-  const onCpu = nativeBackend()?.isUsingGpuDevice === false;
+  const backend = nativeBackend();
+  const onCpu = backend?.isUsingGpuDevice === false;
   const halves = onCpu && graphBinding()?.hasBfloat16Kernels === true && executionOf(settings) === 'function';
-  return halves ? 'bf16' : 'fp32';
+  return halves && sumsBfloat16Exactly(backend) ? 'bf16' : 'fp32';
+}
+
+function requireExactSums(): void {
+  const backend = nativeBackend();
+  if (backend !== null && !sumsBfloat16Exactly(backend))
+    throw new ConfigurationError(
+      'precision "bf16" expected a library that sums it in fp32, found one that sums it in bf16: the processor has no AVX-512, or settings of oneDNN forbid it; set precision to "fp32" or "auto"',
+    );
 }
 
 function eagerStep({ step, variables, guard }: StepOptions): CompiledStep {

@@ -7,6 +7,7 @@ import { compileStep } from '../../../lib/engine/compile.ts';
 import { keepGraphsIn } from '../../../lib/engine/graph-cache.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { createVariable } from '../../../lib/engine/variables.ts';
+import { hasAvx512 } from '../../support/processor.ts';
 
 beforeAll(loadEngine);
 
@@ -60,7 +61,8 @@ describe('the cache of graphs', () => {
     expect(readdirSync(folder)).toHaveLength(1);
   });
 
-  it.each([[{ factor: 3 }], [{ size: 3 }], [{ precision: 'bf16' }]] as const)('records anew with %j', (change) => {
+  const reduced = hasAvx512 ? [[{ precision: 'bf16' }] as const] : [];
+  it.each([[{ factor: 3 }], [{ size: 3 }], ...reduced] as const)('records anew with %j', (change) => {
     runStep();
     expect(runStep(change).recorded).toBe(true);
     expect(readdirSync(folder)).toHaveLength(2);
