@@ -66,16 +66,18 @@ export function readGraph<T>(key: string, open: (dir: string, step: StoredStep) 
 /** Keeps a graph, in place of one that was damaged; the entry appears whole. */
 export function writeGraph(key: string, model: Uint8Array, step: StoredStep): void {
   if (folder === null) return;
+  let part: string | null = null;
   try {
     mkdirSync(folder, { recursive: true });
     removeOld(folder);
-    const part = mkdtempSync(join(folder, '.part-'));
+    part = mkdtempSync(join(folder, '.part-'));
     writeFileSync(join(part, modelFile), model);
     writeFileSync(join(part, stepFile), JSON.stringify({ ...step, sha256: checksum(model, step) }));
     rmSync(join(folder, key), { recursive: true, force: true });
     renameSync(part, join(folder, key));
   } catch {
-    // A full or foreign disk, or another process that was first.
+    // A full or foreign disk, or another process that was first. What is left of it must not keep the disk full.
+    if (part !== null) rmSync(part, { recursive: true, force: true });
   }
 }
 

@@ -1,10 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadEngine } from '../../../lib/engine/backend.ts';
 import { compileStep } from '../../../lib/engine/compile.ts';
-import { keepGraphsIn } from '../../../lib/engine/graph-cache.ts';
+import { keepGraphsIn, writeGraph } from '../../../lib/engine/graph-cache.ts';
 import { tf } from '../../../lib/engine/tf.ts';
 import { createVariable } from '../../../lib/engine/variables.ts';
 import { hasAvx512 } from '../../support/processor.ts';
@@ -102,6 +103,18 @@ describe('the cache of graphs', () => {
   it('does without where nothing can be written', () => {
     keepGraphsIn(join(entryOfFile(), 'graphs'));
     expect(runStep()).toEqual({ ...fresh, recorded: true });
+  });
+
+  it('leaves nothing behind where the disk is too small for a graph', () => {
+    const largestFile = (bytes: string): unknown =>
+      execFileSync('prlimit', [`--fsize=${bytes}:`, '--pid', String(process.pid)]);
+    largestFile('100');
+    try {
+      writeGraph('key', new Uint8Array(1000), { feeds: [], fetches: [], reads: [], outputs: [], assigns: [] });
+    } finally {
+      largestFile('unlimited');
+    }
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it('removes what nothing read for 30 days', () => {
