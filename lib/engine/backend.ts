@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { ConfigurationError } from '../errors.ts';
 import './gradients.ts';
 import { tf } from './tf.ts';
@@ -26,6 +27,7 @@ async function load(): Promise<void> {
 
 async function loadNative(): Promise<void> {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'; // warnings about missing GPUs would drown the log
+  limitThreads();
   shimUtil();
   try {
     await import('@tensorflow/tfjs-node-gpu');
@@ -40,6 +42,15 @@ async function loadNative(): Promise<void> {
 async function loadWasm(): Promise<void> {
   await import('@tensorflow/tfjs-backend-wasm');
   await tf.setBackend('wasm');
+}
+
+/**
+ * The library and our kernels would count processors, however few of them a container may use at a time. How sums are split, and
+ * so their bits, follows from the number, which the fingerprint tells.
+ */
+function limitThreads(): void {
+  if (!(Number(process.env['TF_NUM_INTRAOP_THREADS']) > 0))
+    process.env['TF_NUM_INTRAOP_THREADS'] = String(availableParallelism());
 }
 
 /** tfjs-node 4.22 calls two functions that Node 23 removed from util. */

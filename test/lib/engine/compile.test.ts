@@ -352,6 +352,21 @@ describe('bf16', () => {
   });
 });
 
+describe('threads', () => {
+  it('of the library are as many as the fingerprint tells, where nothing is set', async () => {
+    const script = `
+      import { availableParallelism } from 'node:os';
+      import { describeEngine } from './lib/engine/fingerprint.ts';
+      const { threads } = await describeEngine({ precision: 'fp32', execution: 'function' });
+      console.log(threads, availableParallelism(), process.env.TF_NUM_INTRAOP_THREADS);`;
+    const [threads, available, library] = (await runEngineScript(script, { TF_NUM_INTRAOP_THREADS: undefined })).split(
+      ' ',
+    );
+    expect(threads).toBe(available);
+    expect(library).toBe(threads);
+  });
+});
+
 describe('precision auto', () => {
   it('is bf16 in functions where the processor multiplies it, and fp32 otherwise', () => {
     const halves = graphBinding()?.hasBfloat16Kernels === true;
