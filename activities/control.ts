@@ -6,6 +6,7 @@ import type {
   ClassifierManifest,
   DatasetManifest,
   FilteredSetManifest,
+  Fingerprint,
   GeneratorManifest,
   Snapshot,
   SyntheticSetManifest,
@@ -62,11 +63,12 @@ export function createControlActivities(deps: ControlDeps): ControlActivities {
     findIdleQueues: ({ queues }) => deps.findIdleQueues(queues),
     findStep: (identity) => findStep(store, identity),
 
-    finishStep: async ({ studyId, step, key, manifest }) => {
+    finishStep: async ({ studyId, step, key, manifest, fingerprint = null }) => {
       const [identity, full] = splitKey(key);
       const finished: FinishedStep = { identity, manifest };
       await updatePointer(store, stepKey(studyId, step), () => finished);
-      await updatePointer<FinishedStep>(store, resultKey(full), (present) => present ?? finished);
+      if (await ranOn(store, manifest, fingerprint))
+        await updatePointer<FinishedStep>(store, resultKey(full), (present) => present ?? finished);
     },
 
     listTrainingDecisions: async ({ studyId }) =>
@@ -165,6 +167,17 @@ async function findStep(
   if (own?.value.identity === identity) return { key, manifest: own.value.manifest, reused: false };
   const other = reuse ? await readPointer<FinishedStep>(store, resultKey(full)) : null;
   return { key, manifest: other?.value.manifest ?? null, reused: other !== null };
+}
+
+/** Whether a training ran on `fingerprint` from its beginning to its end: it is asked once, and segments go where a worker is free. */
+async function ranOn(
+  store: ObjectStore,
+  { kind, sha256: hash, bytes }: FinishedStep['manifest'],
+  fingerprint: Fingerprint | null,
+): Promise<boolean> {
+  if (fingerprint === null || (kind !== 'generator' && kind !== 'classifier')) return true;
+  const training = await getManifest<GeneratorManifest | ClassifierManifest>(store, { kind, sha256: hash, bytes });
+  return training.fingerprintChanges.length === 0 && canonicalJson(training.fingerprint) === canonicalJson(fingerprint);
 }
 
 /** @throws NotFoundError when nothing was trained there. */

@@ -92,6 +92,8 @@ export interface ControlActivities {
     readonly step: string;
     readonly key: string;
     readonly manifest: { readonly kind: string; readonly sha256: string; readonly bytes: number };
+    /** The one in the key: other studies find a training only if all of it ran there. Earlier builds did not say. */
+    readonly fingerprint?: Fingerprint;
   }): Promise<void>;
   /** Of all executions of a study, those that steer a training. */
   listTrainingDecisions(input: { readonly studyId: string }): Promise<readonly TrainingDecision[]>;

@@ -95,7 +95,7 @@ export async function runStep<M extends Manifest>(
   const { manifest, config } = await watched(steps, description, () => work(fingerprint));
   // Decisions that arrived during the work changed its configuration: register it under what it really is.
   const key = config === undefined ? found.key : (await control.findStep({ ...identity, config, reuse: false })).key;
-  await control.finishStep({ studyId: identity.studyId, step, key, manifest });
+  await control.finishStep({ studyId: identity.studyId, step, key, manifest, fingerprint });
   await steps.report({ state: 'done', detail: '', idleQueue: null });
   return manifest;
 }

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { createControlActivities } from '../../activities/control.ts';
 import type { ControlActivities, StepIdentity } from '../../contract/activities.ts';
 import { importHeadKey, weightsKey } from '../../contract/keys.ts';
-import type { DatasetImport } from '../../contract/manifests.ts';
+import type { DatasetImport, GeneratorManifest } from '../../contract/manifests.ts';
 import { putManifest } from '../../lib/storage/blobs.ts';
 import { createMemoryStore } from '../../lib/storage/memory.ts';
 import type { ObjectStore } from '../../lib/storage/object-store.ts';
@@ -64,6 +64,27 @@ describe('control activities', () => {
       const elsewhere = { ...other, fingerprint: { ...fakeFingerprint, threads: 64 } };
       expect((await control.findStep(elsewhere)).manifest).toBeNull();
     });
+
+    it.each([
+      { what: 'all of it', fingerprint: fakeFingerprint, fingerprintChanges: [], reused: true },
+      { what: 'its end', fingerprint: fakeFingerprint, fingerprintChanges: ['1 kimg: threads 4 -> 2'], reused: false },
+      { what: 'none of it', fingerprint: { ...fakeFingerprint, threads: 64 }, fingerprintChanges: [], reused: false },
+    ])(
+      'takes a training of another study: $reused, where $what ran on the fingerprint',
+      async ({ reused, ...training }) => {
+        const { key } = await control.findStep(identity);
+        const trained = await putManifest(store, { kind: 'generator', ...training } as unknown as GeneratorManifest); // the part read here
+        await control.finishStep({
+          studyId: 's1',
+          step: 'dataset',
+          key,
+          manifest: trained,
+          fingerprint: fakeFingerprint,
+        });
+        expect(await control.findStep(identity)).toMatchObject({ manifest: trained, reused: false });
+        expect(await control.findStep({ ...identity, studyId: 's2' })).toMatchObject({ reused });
+      },
+    );
   });
 
   it('records a decision once, however often its activity is retried', async () => {
