@@ -53,12 +53,12 @@ const prepareSchema = z.strictObject({
     .number()
     .min(0.5)
     .max(1)
-    .describe('normalised cross-correlation above which two images are one group. Default: 0.97'),
+    .describe('normalised cross-correlation from which two images are one group. Default: 0.97'),
   hashDistance: z
     .int()
     .min(0)
     .max(64)
-    .describe('perceptual-hash distance (of 64 bits) below which a pair is correlated at all. Default: 24'),
+    .describe('perceptual-hash distance (of 64 bits) up to which a pair is correlated at all. Default: 24'),
   crossClass: z.enum(['drop', 'keep']).describe('near duplicates across classes: set aside or keep. Default: drop'),
   shardImages: z.int().min(1).max(10_000).describe('images per ingest shard. Default: 200'),
   minSourcePx: z.int().min(1).describe('shorter side below which a source image is rejected, px. Default: 32'),
@@ -398,7 +398,7 @@ const filterFieldsSchema = z.strictObject({
   rule: z
     .enum([...soloRules, 'ensemble'])
     .describe(
-      'what passes the real-trained classifier: the intended class likelier; its probability above `threshold`; among the best `quantile` of all candidates; likelier and surer than `entropyBits`; what passes `ensembleRule` by the mean probability of all `repeats` of that classifier. Default: argmax',
+      'what passes the real-trained classifier: the intended class likelier; its probability at least `threshold`; among the best `quantile` of all candidates of the class; likelier and surer than `entropyBits`; what passes `ensembleRule` by the mean probability of all `repeats` of that classifier. Default: argmax',
     ),
   ensembleRule: z
     .enum(soloRules)

@@ -147,7 +147,7 @@ export function evaluationSection(inputs: ReportInputs): SafeHtml {
   return section(
     'evaluation',
     'Evaluation and comparison',
-    markup`<p>Both models scored the same real test images, which no training, filter or choice had seen. Positive is ${inputs.study.classes.positive}. The margin was fixed in the study file before the test set was opened. "Not significantly different" does not mean "as good": only the non-inferiority line speaks of that.</p>`,
+    markup`<p>Both models scored the same real test images, which no training, filter or choice of this study was given. Positive is ${inputs.study.classes.positive}. The margin was fixed in the study file before the test set was opened. "Not significantly different" does not mean "as good": only the non-inferiority line speaks of that.</p>`,
     comparisonTable(evaluation, inputs),
     comparison.notes.length === 0 ? null : markup`<ul>${comparison.notes.map((note) => markup`<li>${note}</li>`)}</ul>`,
     markup`<p>${describeOperatingPoint(inputs.study.evaluation)} The validation images of the synthetic-trained model are synthetic.</p>`,

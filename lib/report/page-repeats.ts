@@ -73,17 +73,20 @@ export function describeMeanDifference({ comparison }: RepeatedEvaluation): stri
 }
 
 /** Validation AUC of every training; nothing where each was trained once. */
-export function validationPart({ classifiers, study }: ReportInputs): SafeHtml | null {
+export function validationPart({ classifiers, generators, study }: ReportInputs): SafeHtml | null {
   if (classifiers.repeats === undefined) return null;
   const [real, synthetic] = [trainingsOf(classifiers, 'real'), trainingsOf(classifiers, 'synthetic')];
   const spreads = validationSpreads(classifiers);
+  // FID is seen with the eyes of a network of its own.
+  const measured =
+    generators.negative.floor.name === 'fid' ? 'measured what the filter cost' : 'measured the generators';
   const cells = (manifest: (typeof real)[number] | undefined): string[] => {
     if (manifest === undefined) return ['-', '-'];
     const auc = validationAucOf(manifest);
     return [auc === null ? '-' : formatUnit(auc), String(manifest.epoch)];
   };
   return markup`<h3>Repeats</h3>
-<p>Trainings that differ in their random streams alone, on their validation images. Repeat 0 of the real-trained ones ${study.filter.rule === 'ensemble' ? 'measured the generators, and all of them filtered the synthetic images' : 'filtered the synthetic images and measured the generators'}.</p>
+<p>Trainings that differ in their random streams alone, on their validation images. Repeat 0 of the real-trained ones ${measured}${study.filter.rule === 'ensemble' ? ', and all of them' : ' and'} filtered the synthetic images.</p>
 ${table({
   label: 'Validation of every training',
   head: ['Repeat', 'Validation AUC, real', 'Epoch kept', 'Validation AUC, synthetic', 'Epoch kept'],

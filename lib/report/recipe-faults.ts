@@ -1,3 +1,4 @@
+import { describeKept, isLossMeasured } from './filter-words.ts';
 import type { ReportInputs } from './report-inputs.ts';
 
 /**
@@ -27,7 +28,7 @@ const lastEpochKept: Judge = ({ study }) => ({
   present: !study.classifier.restoreBest,
   detail: study.classifier.restoreBest
     ? 'The weights of the best validation epoch were kept.'
-    : 'The weights of the last epoch were kept, up to the stopping patience past the best one.',
+    : `The weights of the last epoch were kept, ${study.classifier.earlyStoppingPatience === 0 ? 'however far' : 'up to the stopping patience'} past the best one.`,
 });
 
 const inputRange: Judge = ({ study }) => ({
@@ -59,7 +60,7 @@ const singleRun: Judge = ({ study }) => ({
   detail:
     study.repeats === 1
       ? 'Each model was trained once, with one seed. The seed is fixed and intervals are given, but they hold no training-to-training variation.'
-      : `Each classifier was trained ${study.repeats} times, and the spread is given. Each generator was trained once.`,
+      : `Each classifier was trained ${study.repeats} times, and the spread is given. ${study.generator.conditional === true ? 'The generator was' : 'The generators were'} not trained again.`,
 });
 
 const psiMismatch: Judge = ({ study }) => ({
@@ -70,11 +71,15 @@ const psiMismatch: Judge = ({ study }) => ({
       : `Snapshots were compared without truncation (psi 1), the synthetic set was drawn at psi ${study.synthesis.psi}: the chosen snapshot need not be the best there.`,
 });
 
-const easyImages: Judge = () => ({
-  present: true,
-  detail:
-    'The filter keeps what the real-trained model already recognises: images with the intended label, but easy ones. The coverage lost by this is in the section on the filter; the reference never measured it.',
-});
+const easyImages: Judge = (inputs) => {
+  const kept = describeKept(inputs.study);
+  if (kept === null) return { present: false, detail: 'The filter let every candidate pass.' };
+  const lost = isLossMeasured(inputs) ? 'is in the section on the filter' : 'could not be measured';
+  return {
+    present: true,
+    detail: `The filter keeps ${kept}: easy ones. The coverage lost by this ${lost}; the reference never measured it.`,
+  };
+};
 
 const randomTrunk: Judge = ({ study, classifiers }) => {
   const present = study.classifier.freeze !== 'none' && classifiers.real.pretrained === null;

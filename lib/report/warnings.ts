@@ -5,6 +5,7 @@ import {
   type EvaluationManifest,
   type Fingerprint,
   type ModelEvaluation,
+  type SnapshotMetric,
 } from '../../contract/manifests.ts';
 import type { ClassifierVariant } from '../../contract/names.ts';
 import { decidingRule } from '../../contract/plan.ts';
@@ -64,7 +65,7 @@ function warnOfRecipe(inputs: ReportInputs): readonly Warning[] {
   else if (classifiers.real.pretrained === null)
     warnings.push(
       caution(
-        'Both classifiers were trained from scratch: no pretrained weights were supplied. On small sets this costs accuracy, and published figures, which start from ImageNet weights, are no measure for these.',
+        'Both classifiers were trained from scratch: no pretrained weights were supplied. On small sets this usually costs accuracy, and published figures, which start from ImageNet weights, are no measure for these.',
       ),
     );
   if (study.preset !== 'nakata') return warnings;
@@ -85,7 +86,7 @@ function warnOfGenerator({ study, generators, synthetic }: ReportInputs, side: C
   if (generator.nimg < shortTrainingNimg)
     warnings.push(
       caution(
-        `Short training: the generator of ${name} saw ${formatKimg(generator.nimg)}; published results need thousands. Expect poor images.`,
+        `Short training: the generator of ${name} saw ${formatKimg(generator.nimg)}${generator.start === undefined ? '; published results need thousands. Expect poor images' : ' after the weights that it started from; published results from random ones need thousands'}.`,
       ),
     );
   if (metric !== null && metric.value > farAboveFloor * generator.floor.value)
@@ -194,6 +195,15 @@ function describeShowable({ test, models, comparison }: EvaluationManifest, { ev
     : `the smallest margin it could have shown with two perfect models (exact bound) is ${formatUnit(bound)} AUC; ${asked}`;
 }
 
+/** What else the real-trained classifier, repeat 0, decides. */
+function describeResting({ rule }: Study['filter'], { name }: SnapshotMetric): string {
+  const together = rule === 'ensemble';
+  if (name === 'fid') return together ? 'the filter rests on it and its repeats' : 'the filter rests on it';
+  return together
+    ? 'the snapshot metric rests on it, and the filter on it and its repeats'
+    : 'the filter and the snapshot metric rest on it';
+}
+
 function warnOfEvaluation({ study, evaluation, generators }: ReportInputs): readonly Warning[] {
   if (evaluation === null) return [];
   const { audit, test, models } = evaluation;
@@ -204,7 +214,7 @@ function warnOfEvaluation({ study, evaluation, generators }: ReportInputs): read
   if (models.real.auc.value < weakClassifierAuc)
     warnings.push(
       serious(
-        `The real-trained classifier is weak (AUC ${formatUnit(models.real.auc.value)}): being no worse than it proves nothing, and ${generators.negative.floor.name === 'fid' ? 'the filter rests' : 'the filter and the snapshot metric rest'} on it.`,
+        `The real-trained classifier is weak (AUC ${formatUnit(models.real.auc.value)}): being no worse than it proves nothing, and ${describeResting(study.filter, generators.negative.floor)}.`,
       ),
     );
   warnings.push(...warnOfRepeats(evaluation, study));

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { listLimits } from '../../../lib/report/limits.ts';
 import { classifiersSection, generatorsSection } from '../../../lib/report/page-models.ts';
 import { summarize } from '../../../lib/report/summary.ts';
+import { findWarnings } from '../../../lib/report/warnings.ts';
 import { makeInputs } from './fixture-inputs.ts';
 
 const official = { format: 'keras-h5', sha256: 'ab', official: 'the ImageNet file of Keras' } as const;
@@ -35,6 +36,18 @@ describe('the section on the classifiers', () => {
     expect(page).toMatch(/calibration error on validation \(10 equal-mass bins\).*<td>0\.087, 0\.054<\/td>/);
     expect(await pageOf({ calibration: 'none' })).toContain('<td>none, as the study file asks</td>');
   });
+  it('warns of what supplied weights may have seen, unless Keras published them', async () => {
+    const inputs = await makeInputs({ classifier: { weights: 'weights/x.h5' } });
+    const limits = (pretrained: typeof official | (Omit<typeof official, 'official'> & { official: null }) | null) =>
+      listLimits({
+        ...inputs,
+        classifiers: { ...inputs.classifiers, real: { ...inputs.classifiers.real, pretrained } },
+      });
+    expect(limits({ ...official, official: null }).join()).toContain(
+      'had it held images of this test set, both models',
+    );
+    for (const known of [official, null]) expect(limits(known).join()).not.toContain('both models would be flattered');
+  });
   it('says nothing of phases where there was one', async () => {
     expect(await pageOf({})).not.toContain('The head was trained');
     expect(await pageOf({ weights: 'weights/x.h5', headEpochs: 0 })).not.toContain('The head was trained');
@@ -53,7 +66,14 @@ describe('the section on the generators', () => {
     const page = generatorsSection({ ...inputs, generators }).safeHtml;
     expect(page).toMatch(/Started from.*<td>G and D of ab12ab12ab12; 2 blocks of D kept as they were<\/td>/);
     expect(page).toContain('G; D from random weights, which the file had none of');
-    expect(listLimits({ ...inputs, generators }).join()).toContain('started from trained weights');
+    expect(listLimits({ ...inputs, generators }).join()).toContain('The generators started from trained weights');
+    const short = (of: typeof inputs): string =>
+      findWarnings(of)
+        .map(({ text }) => text)
+        .join();
+    expect(short({ ...inputs, generators })).toContain('benign saw 96 kimg after the weights that it started from');
+    expect(short({ ...inputs, generators })).not.toContain('Expect poor images');
+    expect(short(inputs)).toContain('benign saw 96 kimg; published results need thousands. Expect poor images.');
     const plain = await makeInputs({});
     expect(generatorsSection(plain).safeHtml).not.toContain('Started from');
     expect(listLimits(plain).join()).not.toContain('started from trained weights');

@@ -113,9 +113,41 @@ describe('the report of a study whose classifiers were trained several times', (
     expect(sentences).toContain('the first classifier and its 2 repeats together say that the intended class has a');
   });
 
+  it('says that repeat 0 measured the generators only where their metric is that of its features', async () => {
+    const inputs = await makeRepeatedInputs();
+    const { negative, positive } = inputs.generators;
+    const floor = { ...negative.floor, name: 'fid' };
+    const byFid = { ...inputs, generators: { negative: { ...negative, floor }, positive: { ...positive, floor } } };
+    const page = (of: ReportInputs): string => classifiersSection(of).safeHtml;
+    expect(page(inputs)).toContain('measured the generators and filtered the synthetic images');
+    expect(page(byFid)).toContain('measured what the filter cost and filtered the synthetic images');
+  });
+
+  it('names what a weak classifier decides: alone, with its repeats, with or without the metric', async () => {
+    const inputs = await makeRepeatedInputs();
+    const { evaluation, study, generators } = inputs;
+    if (!evaluation) throw new Error('the fixture has an evaluation');
+    const { real } = evaluation.models;
+    const models = { ...evaluation.models, real: { ...real, auc: { ...real.auc, value: 0.6 } } };
+    const weak = { ...inputs, evaluation: { ...evaluation, models } };
+    const filter = { ...study.filter, rule: 'ensemble' as const };
+    const floor = { ...generators.negative.floor, name: 'fid' };
+    const byFid = { ...generators, negative: { ...generators.negative, floor } };
+    expect(warningsOf(weak)).toContain('the filter and the snapshot metric rest on it.');
+    expect(warningsOf({ ...weak, generators: byFid })).toContain('and the filter rests on it.');
+    const together = { ...weak, study: { ...study, filter } };
+    expect(warningsOf(together)).toContain('the snapshot metric rests on it, and the filter on it and its repeats.');
+    expect(warningsOf({ ...together, generators: byFid })).toContain('the filter rests on it and its repeats.');
+  });
+
   it('names what the repeats share, clears the fault of the single run, and lists their fingerprints', async () => {
     const inputs = await makeRepeatedInputs();
-    expect(listLimits(inputs).join()).toContain('one synthetic set served them all');
+    expect(listLimits(inputs).join()).toContain('one generator per class and one synthetic set served them all');
+    const generator = { ...inputs.study.generator, conditional: true };
+    const both = listLimits({ ...inputs, study: { ...inputs.study, generator } }).join();
+    expect(both).toContain('one generator of both classes and one synthetic set served them all');
+    const once = findRecipeFaults({ ...inputs, study: { ...inputs.study, generator } }).map(({ detail }) => detail);
+    expect(once.join()).toContain('The generator was not trained again');
     const run = (of: ReportInputs) => findRecipeFaults(of).find(({ name }) => name === 'one run')?.present;
     expect(run(inputs)).toBe(false);
     expect(run(await makeInputs())).toBe(true);
