@@ -89,7 +89,8 @@ export function studyFieldDescriptions(): {
 export function studyFileDoc(): string {
   const rows = studyFields().map(({ path, description, bounds, value }) => {
     const meaning = description.replace(/\.? ?Default: .*$/, '');
-    return `| \`${path}\` | ${meaning} | ${bounds} | ${value === undefined ? 'required' : `\`${JSON.stringify(value)}\``} |`;
+    const missing = path === 'studyId' ? 'from the workflow id' : 'required';
+    return `| \`${path}\` | ${meaning} | ${bounds} | ${value === undefined ? missing : `\`${JSON.stringify(value)}\``} |`;
   });
   return [
     '# The study file',
