@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalJson } from '../../contract/canonical-json.ts';
 import { defaults } from '../../contract/presets.ts';
 import type { Fingerprint } from '../../contract/manifests.ts';
-import { identityOf } from '../../contract/resolve-study.ts';
+import { identityOf, operationalFields } from '../../contract/resolve-study.ts';
 import type { Study } from '../../contract/study.ts';
 import { markup, type SafeHtml } from './html.ts';
 import { listLimits } from './limits.ts';
@@ -98,7 +98,7 @@ export function configurationSection({ study }: ReportInputs): SafeHtml {
   return section(
     'configuration',
     'Configuration',
-    markup`<p>The resolved study, without what changes no result (owner, queues, gates). Values that differ from the defaults are bold.</p>`,
+    markup`<p>The resolved study, without what changes no result (${operationalFields.join(', ')}). Values that differ from the defaults are bold.</p>`,
     folded(
       `All ${rows.length} settings`,
       table({

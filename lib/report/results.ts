@@ -39,6 +39,8 @@ export interface Results {
     readonly repeats?: PerVariant<readonly Facts<ClassifierManifest>[]>;
     readonly validationAuc?: PerVariant<Spread | null>;
   };
+  /** Expected calibration errors on validation. */
+  readonly calibrationGaps: ReportInputs['calibrationGaps'];
   readonly generators: PerClass<Facts<GeneratorManifest>>;
   readonly synthetic: PerClass<Facts<SyntheticSetManifest>>;
   readonly filter: Facts<FilteredSetManifest>;
@@ -77,6 +79,7 @@ export function buildResults(inputs: ReportInputs): Results {
         validationAuc: validationSpreads(classifiers),
       }),
     },
+    calibrationGaps: inputs.calibrationGaps,
     generators: { negative: facts(generators.negative), positive: facts(generators.positive) },
     synthetic: { negative: facts(synthetic.negative), positive: facts(synthetic.positive) },
     filter: facts(filtered),

@@ -103,7 +103,7 @@ export function renderRunPage(run: RunRecord): string {
 <section><h2>Steps</h2>${stepTable(summarizeSteps(run.entries))}</section>
 <section><h2>Fingerprint changes</h2>${
     changes.length === 0
-      ? markup`<p>None: every kind of activity ran on one set of software, device and settings.</p>`
+      ? markup`<p>None: in each workflow every kind of activity ran on one set of software, device and settings.</p>`
       : markup`<ul class="warnings">${changes.map((change) => markup`<li class="caution">${change}</li>`)}</ul>`
   }</section>
 <section><h2>Activities</h2>${entryTable(run.entries)}</section>

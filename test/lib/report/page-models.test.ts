@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { listLimits } from '../../../lib/report/limits.ts';
 import { classifiersSection, generatorsSection } from '../../../lib/report/page-models.ts';
 import { summarize } from '../../../lib/report/summary.ts';
+import { buildResults } from '../../../lib/report/results.ts';
 import { findWarnings } from '../../../lib/report/warnings.ts';
 import { makeInputs } from './fixture-inputs.ts';
 
@@ -34,6 +35,8 @@ describe('the section on the classifiers', () => {
     expect(page).toMatch(/Log loss on validation.*<td>0\.531, 0\.419<\/td>/);
     expect(page).toMatch(/calibration error on validation \(10 equal-width bins\).*<td>0\.092, 0\.061<\/td>/);
     expect(page).toMatch(/calibration error on validation \(10 equal-mass bins\).*<td>0\.087, 0\.054<\/td>/);
+    const inputs = await makeInputs({});
+    expect(buildResults(inputs).calibrationGaps).toEqual(inputs.calibrationGaps); // the page promises all figures there
     expect(await pageOf({ calibration: 'none' })).toContain('<td>none, as the study file asks</td>');
   });
   it('warns of what supplied weights may have seen, unless Keras published them', async () => {
