@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Child processes that are started again when they die. */
@@ -30,20 +31,30 @@ export function supervise(spec: ProcessSpec, say: (line: string) => void): Super
   let child: ChildProcess | null = null;
   let stopped = false;
   let pause = firstPause;
+  const startAgain = (born: number, why: string): void => {
+    child = null;
+    if (stopped) return;
+    pause = Date.now() - born > soundLife ? firstPause : Math.min(longestPause, 2 * pause);
+    say(`${spec.name} ended (${why}), starting it again`);
+    setTimeout(() => stopped || start(), pause);
+  };
   const start = (): void => {
-    const log = openSync(spec.logFile, 'a');
     const born = Date.now();
-    const started = spawn(spec.command, spec.args, { env: spec.env, stdio: ['ignore', log, log] });
-    closeSync(log);
-    child = started;
-    started.once('error', (error) => say(`${spec.name}: ${error.message}`));
-    started.once('exit', (code, signal) => {
-      child = null;
-      if (stopped) return;
-      pause = Date.now() - born > soundLife ? firstPause : Math.min(longestPause, 2 * pause);
-      say(`${spec.name} ended (${signal ?? `exit code ${code}`}), starting it again`);
-      setTimeout(() => stopped || start(), pause);
-    });
+    const log = openSync(spec.logFile, 'a');
+    try {
+      const started = spawn(spec.command, spec.args, { env: spec.env, stdio: ['ignore', log, log] });
+      child = started;
+      // Without a pid it never began, and will not exit: no memory or no process left, or the command is gone.
+      started.once('error', (error) => {
+        if (started.pid === undefined) startAgain(born, error.message);
+        else say(`${spec.name}: ${error.message}`);
+      });
+      started.once('exit', (code, signal) => startAgain(born, signal ?? `exit code ${code}`));
+    } catch (error) {
+      startAgain(born, String(error));
+    } finally {
+      closeSync(log);
+    }
   };
   start();
   return {
@@ -90,6 +101,30 @@ export async function killStackProcesses(home: string): Promise<number> {
   for (const { pid } of orphans) signalQuietly(pid, 'SIGKILL');
   for (let i = 0; i < 100 && (await findStackProcesses(home)).length > 0; i++) await sleep(50);
   return orphans.length;
+}
+
+/**
+ * Processes behind `npm run up` of this home, the oldest first: one that starts, keeps or stops the stack. More than a pid,
+ * which another program may have after a reboot. Linux only.
+ */
+export async function findSupervisors(home: string): Promise<number[]> {
+  const found: { pid: number; born: number }[] = [];
+  for (const entry of await readdir('/proc')) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid)) continue;
+    const read = async (name: string): Promise<string> =>
+      await readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '');
+    const script = (await read('cmdline')).split('\0').find((word) => word.endsWith('/infra/local/supervisor.ts'));
+    if (script === undefined) continue;
+    const variable = (await read('environ')).split('\0').find((line) => line.startsWith('ECHOFORGE_HOME='));
+    const named = variable?.slice('ECHOFORGE_HOME='.length) ?? '';
+    const clone = resolve(dirname(script), '..', '..'); // as homeDir() reads it
+    if (resolve(clone, named === '' ? '.echoforge' : named) !== home) continue;
+    // The name, which may hold spaces, ends with the last bracket; the start follows as the 20th field from there.
+    const fields = (await read('stat')).split(') ').at(-1)?.split(' ') ?? [];
+    found.push({ pid, born: Number(fields[19]) });
+  }
+  return found.sort((a, b) => a.born - b.born || a.pid - b.pid).map(({ pid }) => pid);
 }
 
 /** False when there is no such process any more. */

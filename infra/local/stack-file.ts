@@ -1,6 +1,6 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { signalQuietly } from './processes.ts';
+import { findSupervisors } from './processes.ts';
 
 /** What a running stack tells the other commands. */
 export interface StackFile {
@@ -26,5 +26,5 @@ export async function readStackFile(home: string): Promise<StackFile | null> {
   const text = await readFile(fileOf(home), 'utf8').catch(() => null);
   if (text === null) return null;
   const content = JSON.parse(text) as StackFile; // written above
-  return signalQuietly(content.supervisor, 0) ? content : null;
+  return (await findSupervisors(home)).includes(content.supervisor) ? content : null;
 }

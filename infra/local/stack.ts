@@ -47,6 +47,12 @@ export interface StackOptions {
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
+const graceMs = 30_000;
+/** An iteration at 256 px takes minutes without a GPU; the gpu worker itself gives up after five (workers/gpu.ts). */
+const trainingGraceMs: Readonly<Record<TimeoutProfileName, number>> = { production: 330_000, test: graceMs };
+/** Workers first, then servers. */
+export const longestStopMs = trainingGraceMs.production + graceMs;
+
 /** Starts everything that `home` held before, or a new stack; returns when all parts answer. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { home, tools, say, timeouts = 'production', workers = true } = options;
@@ -62,9 +68,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     parts.push(supervise({ name, command, args, env: environment, logFile: join(home, 'logs', `${name}.log`) }, say));
   };
   const stop = async (): Promise<void> => {
-    const grace = 30_000;
-    await Promise.all(parts.slice(2).map((part) => part.stop(grace)));
-    await Promise.all(parts.slice(0, 2).map((part) => part.stop(grace)));
+    const graceOf = ({ name }: Supervised): number => (name === 'gpu' ? trainingGraceMs[timeouts] : graceMs);
+    await Promise.all(parts.slice(2).map((part) => part.stop(graceOf(part))));
+    await Promise.all(parts.slice(0, 2).map((part) => part.stop(graceMs)));
     await killStackProcesses(home);
   };
   try {
