@@ -24,6 +24,17 @@ export interface StepProgress {
   readonly gammaSweep?: { readonly trials: readonly GammaTrial[]; readonly chosen: number | null };
 }
 
+/**
+ * What a step signals to its study: its progress, but of the snapshots those that are new or changed. Each signal stays in two
+ * histories, and all snapshots in each would pass Temporal's limit for a history in a long training.
+ */
+export interface StepReport extends Omit<StepProgress, 'snapshots'> {
+  /** Those after the first `keptSnapshots`; absent when all are as before. */
+  readonly snapshots?: readonly ProgressSnapshot[];
+  /** How many stand as they were signalled before. Default: 0 */
+  readonly keptSnapshots?: number;
+}
+
 export interface ProgressSnapshot {
   readonly nimg: number;
   readonly sha256: string;

@@ -11,11 +11,11 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { queries, signals } from '../contract/names.ts';
-import type { StepProgress, StepState } from '../contract/progress.ts';
+import type { ProgressSnapshot, StepProgress, StepReport, StepState } from '../contract/progress.ts';
 
 export const pauseStepSignal = defineSignal<[string]>(signals.pauseStep);
 export const resumeStepSignal = defineSignal(signals.resumeStep);
-export const stepProgressSignal = defineSignal<[StepProgress]>(signals.stepProgress);
+export const stepProgressSignal = defineSignal<[StepReport]>(signals.stepProgress);
 const progressQuery = defineQuery<StepProgress>(queries.progress);
 
 /** What every child shares: pause and resume by signal, the `progress` query, and progress signals to the parent. */
@@ -50,6 +50,7 @@ export function controlStep(step: string, unit: string): StepControl {
     idleQueue: null,
     snapshots: [],
   };
+  let told: readonly ProgressSnapshot[] | null = null;
   let pausedFor: string | null = null;
   const running = new Set<CancellationScope>();
   let waiting: Promise<void> | null = null;
@@ -75,7 +76,10 @@ export function controlStep(step: string, unit: string): StepControl {
     progress = { ...progress, ...served, ...change };
     show();
     const parent = workflowInfo().parent;
-    if (parent) await getExternalWorkflowHandle(parent.workflowId).signal(stepProgressSignal, progress);
+    if (!parent) return;
+    const message = reportOf(progress, told);
+    told = progress.snapshots;
+    await getExternalWorkflowHandle(parent.workflowId).signal(stepProgressSignal, message);
   };
 
   const waitForResume = async (): Promise<void> => {
@@ -114,6 +118,17 @@ export function controlStep(step: string, unit: string): StepControl {
     idleQueue: () => progress.idleQueue,
     interrupt,
   };
+}
+
+/** `told`: the snapshots as they were signalled last, null before the first signal. */
+function reportOf({ snapshots, ...rest }: StepProgress, told: readonly ProgressSnapshot[] | null): StepReport {
+  if (told === null) return { ...rest, snapshots };
+  const differs = ({ nimg, sha256, metric }: ProgressSnapshot, i: number): boolean =>
+    told[i]?.nimg !== nimg || told[i].sha256 !== sha256 || told[i].metric?.value !== metric?.value;
+  const first = snapshots.findIndex(differs);
+  const keptSnapshots = first < 0 ? snapshots.length : first;
+  if (keptSnapshots === snapshots.length && keptSnapshots === told.length) return rest;
+  return { ...rest, snapshots: snapshots.slice(keptSnapshots), keptSnapshots };
 }
 
 /** An activity may answer a cancellation with a normal result; the workflow must end all the same. */

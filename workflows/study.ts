@@ -39,6 +39,7 @@ import type {
   PauseRequest,
   ProgressSnapshot,
   StepProgress,
+  StepReport,
   StudyProgress,
   StudyResult,
 } from '../contract/progress.ts';
@@ -57,7 +58,7 @@ const pause = defineUpdate<StudyProgress, [PauseRequest]>(updates.pause);
 const resume = defineUpdate<StudyProgress>(updates.resume);
 const approveSnapshot = defineUpdate<StudyProgress, [ApproveSnapshotRequest]>(updates.approveSnapshot);
 const progressQuery = defineQuery<StudyProgress>(queries.progress);
-const stepProgress = defineSignal<[StepProgress]>(signals.stepProgress);
+const stepProgress = defineSignal<[StepReport]>(signals.stepProgress);
 const pauseStep = defineSignal<[string]>(signals.pauseStep);
 const resumeStep = defineSignal(signals.resumeStep);
 
@@ -200,9 +201,11 @@ class StudyState {
 
   constructor() {
     setHandler(progressQuery, () => this.progress());
-    setHandler(stepProgress, (step) => {
+    setHandler(stepProgress, ({ snapshots, keptSnapshots = 0, ...step }) => {
       const before = this.awaitsPerson();
-      this.steps.set(step.step, step);
+      const known = this.steps.get(step.step)?.snapshots ?? [];
+      const all = snapshots === undefined ? known : [...known.slice(0, keptSnapshots), ...snapshots];
+      this.steps.set(step.step, { ...step, snapshots: all });
       if (this.awaitsPerson() !== before) upsertSearchAttributes([awaitingOf(this.awaitsPerson() !== null)]);
       this.show();
     });

@@ -2,7 +2,7 @@ import { Context } from '@temporalio/activity';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { describe, expect, it } from 'vitest';
 import { queues } from '../../contract/names.ts';
-import type { StudyProgress, StudyResult } from '../../contract/progress.ts';
+import type { StepReport, StudyProgress, StudyResult } from '../../contract/progress.ts';
 import { useWorkflowWorld } from '../support/workflow-world.ts';
 
 /** Four segments of one tick, a snapshot each: 0, 64, 128, 192, 256 images. */
@@ -84,6 +84,21 @@ describe('study workflow', () => {
     await handle.result();
     const synthesis = [...world.fakes.finished.values()].find(({ kind }) => kind === 'syntheticSet');
     expect(Buffer.from(synthesis?.sha256 ?? '', 'hex').toString()).toMatch(/^w64/);
+  });
+
+  it('is told of each snapshot once, not of all of them in every signal', async () => {
+    const handle = await start();
+    await handle.result();
+    const { events } = await handle.fetchHistory();
+    const told = (events ?? []).flatMap(({ workflowExecutionSignaledEventAttributes: signal }) => {
+      const [payload] = signal?.input?.payloads ?? [];
+      const report = payload?.data ? (JSON.parse(Buffer.from(payload.data).toString()) as StepReport) : null;
+      return report?.step === 'generator/benign' ? [report.snapshots?.map(({ nimg }) => nimg) ?? []] : [];
+    });
+    expect(told.length).toBeGreaterThan(2); // one before and one after each segment
+    expect(told.flat()).toEqual([0, 64, 128, 192, 256]);
+    const step = (await progressOf(handle)).steps.find((other) => other.step === 'generator/benign');
+    expect(step?.snapshots.map(({ nimg }) => nimg)).toEqual([0, 64, 128, 192, 256]);
   });
 
   it('waits at the snapshot gate for an approval of each class, and takes the approved ones', async () => {
