@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
@@ -29,11 +30,43 @@ export async function beating<T>(work: (details: (value: unknown) => void) => Pr
 /** Runs `work` with an empty directory that is gone afterwards. */
 export async function withWorkDir<T>(parent: string, work: (dir: string) => Promise<T>): Promise<T> {
   await mkdir(parent, { recursive: true });
-  const dir = await mkdtemp(join(parent, 'activity-'));
+  const dir = await mkdtemp(join(parent, `activity-${hostname()}-${process.pid}-`));
   try {
     return await work(dir);
   } finally {
     await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Longer than any activity leaves its directory unchanged. */
+const abandonedMs = 7 * 24 * 3_600_000;
+
+/**
+ * Removes the directories of killed workers below `parent`. To be called by a worker before its first activity: one of this
+ * host that bears its own pid is of an earlier life. What another host may use stays for a week.
+ */
+export async function removeLeftovers(parent: string): Promise<void> {
+  for (const name of await readdir(parent).catch(() => [])) {
+    if (!name.startsWith('activity-')) continue;
+    const dir = join(parent, name);
+    const [, host, pid] = /^activity-(.*)-(\d+)-[^-]{6}$/.exec(name) ?? [];
+    const gone =
+      host === hostname()
+        ? Number(pid) === process.pid || !isAlive(Number(pid))
+        : await stat(dir).then(
+            ({ mtimeMs }) => Date.now() - mtimeMs > abandonedMs,
+            () => false,
+          );
+    // An engine process that has not noticed yet may still write there: the next start removes the rest.
+    if (gone) await rm(dir, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
 }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { removeLeftovers } from '../activities/activity-support.ts';
 import { createGpuActivities } from '../activities/gpu.ts';
 import { recording } from '../activities/run-record.ts';
 import { translating } from '../activities/translate-errors.ts';
@@ -13,6 +14,7 @@ installRuntime(log);
 const environment = readEnvironment();
 const store = openStore(environment);
 const workDir = join(environment.ECHOFORGE_WORK_DIR, 'gpu');
+await removeLeftovers(workDir);
 const cache = createBlobCache({
   dir: join(environment.ECHOFORGE_WORK_DIR, 'blobs'),
   maxBytes: environment.ECHOFORGE_CACHE_BYTES,
