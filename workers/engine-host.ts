@@ -172,12 +172,22 @@ export function createEngineHost(options: HostOptions): EngineHost {
   return {
     run: (task, input, runOptions) => {
       // One task at a time: a device has one training's worth of memory.
-      const mine = last.then(
-        () => execute(task, input, runOptions),
-        () => execute(task, input, runOptions),
-      );
+      const { signal } = runOptions;
+      let begun = false;
+      const begin = async () => {
+        begun = true;
+        return await execute(task, input, runOptions);
+      };
+      const mine = last.then(begin, begin);
       last = mine;
-      return mine;
+      // Whoever only waits can stop at once; a training of another queue may go on for days.
+      return new Promise((resolve, reject) => {
+        const giveUp = (): void => {
+          if (!begun) reject(signal.reason as Error);
+        };
+        signal.addEventListener('abort', giveUp);
+        void mine.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
+      });
     },
     pids: () => [...engines.values()].sort((a, b) => a.lastUsed - b.lastUsed).flatMap(({ child }) => child.pid ?? []),
     close: () => {
