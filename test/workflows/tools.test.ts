@@ -24,6 +24,14 @@ describe('tools', () => {
     expect(world.fakes.calls.filter((name) => name === 'publishImages')).toHaveLength(1);
   });
 
+  it('generateImages makes chunks of more than a shard where there would be too many for a history', async () => {
+    await execute('generateImages', { ...target, seeds: '1-10000' });
+    expect(world.fakes.generatedSeeds.length).toBeLessThanOrEqual(64); // 97 shards
+    expect(world.fakes.generatedSeeds.flat().sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 10_000 }, (_, i) => i + 1),
+    );
+  });
+
   it('shows study, class and tool in search attributes', async () => {
     await execute('generateImages', { ...target, seeds: '1' });
     const { typedSearchAttributes } = await world.client.workflow.getHandle(workflowId()).describe();
