@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { homeDir } from '../infra/setup/tools.mjs';
 
 /**
  * Lets the command line tool find the local stack: takes its environment from `stack.json` in ECHOFORGE_HOME, unless the
@@ -9,8 +9,7 @@ import { fileURLToPath } from 'node:url';
  */
 export async function loadLocalEnvironment(): Promise<void> {
   if (process.env['S3_ENDPOINT'] !== undefined) return;
-  const home = process.env['ECHOFORGE_HOME'] ?? fileURLToPath(new URL('../.echoforge', import.meta.url));
-  const file = join(resolve(home), 'stack.json');
+  const file = join(homeDir(), 'stack.json');
   if (!existsSync(file)) return;
   // Written by infra/local/stack.ts.
   const { env } = JSON.parse(await readFile(file, 'utf8')) as { env: Record<string, string> };
