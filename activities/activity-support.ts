@@ -81,6 +81,10 @@ export function stoppedByWorkflow(): boolean {
   return reason instanceof Error && reason.message === 'CANCELLED';
 }
 
+/** What ends an activity whose work failed: the workflow's cancellation where it asked to stop, otherwise the error. */
+export const causeOfEnd = (error: unknown): unknown =>
+  stoppedByWorkflow() ? Context.current().cancellationSignal.reason : error;
+
 /** Thrown by an activity whose worker shuts down, after it has saved. */
 export function shutdownFailure(saved: string): ApplicationFailure {
   return ApplicationFailure.retryable(`the worker is shutting down; ${saved}`, 'WorkerShutdown');

@@ -5,7 +5,7 @@ import type { EngineEvent, EngineRunner, EngineSettings, EngineTaskName, EngineT
 import type { Fingerprint } from '../contract/manifests.ts';
 import type { BlobRef } from '../contract/refs.ts';
 import type { Study } from '../contract/study.ts';
-import { activityLabels, stoppedByWorkflow } from './activity-support.ts';
+import { activityLabels, causeOfEnd } from './activity-support.ts';
 import type { LocalDeps } from './local-inputs.ts';
 
 /** Short tasks on the engine process, shared by the steps of a study and the tools. */
@@ -30,16 +30,16 @@ export async function infer<T extends EngineTaskName>(
     if (event.type === 'progress') Context.current().heartbeat(event);
     await take(event);
   };
-  const signal = Context.current().cancellationSignal;
   try {
     return await deps.engine.run(task, await input(), {
-      ...{ settings, workDir, group: 'inference', signal },
+      ...{ settings, workDir, group: 'inference' },
+      signal: Context.current().cancellationSignal,
       labels: activityLabels(),
       onEvent,
     });
   } catch (error) {
     // The engine process stops with an error of its own, which would end the workflow as failed.
-    throw stoppedByWorkflow() ? signal.reason : error;
+    throw causeOfEnd(error);
   }
 }
 

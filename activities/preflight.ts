@@ -15,6 +15,7 @@ import { featureBytes, hasDrawnViews } from '../lib/classifier/feature-space.ts'
 import { planNetwork } from '../lib/classifier/shape-layers.ts';
 import { ConfigurationError, DatasetError } from '../lib/errors.ts';
 import { networkShapeOf } from '../lib/generator/architecture.ts';
+import { findTooFew } from '../lib/generator/data.ts';
 import { checkMemory, machineMemoryBytes, trainingMemoryBytes } from '../lib/generator/memory.ts';
 import { getManifest } from '../lib/storage/blobs.ts';
 import type { ControlDeps } from './control.ts';
@@ -100,20 +101,16 @@ function countSources(study: Study, source: DatasetImport): PerClass<number> {
           `at least ${study.prepare.minImagesPerClass} are needed (prepare.minImagesPerClass)`,
       );
   // Which of them are for training is known when the data set is split; the first classifier looks again then.
-  const { batchSize, conditional = false } = study.generator;
-  const advice = `import more, or lower generator.batchSize (${batchSize})`;
-  if (conditional && count('negative') + count('positive') < batchSize)
-    throw new DatasetError(
-      `dataset ${study.dataset.name} holds ${count('negative') + count('positive')} files of both classes, fewer than ` +
-        `one minibatch of their generator; ${advice}`,
-    );
-  for (const side of conditional ? [] : classSides)
-    if (count(side) < batchSize)
-      throw new DatasetError(
-        `class folder "${study.classes[side]}" of dataset ${study.dataset.name} holds ${count(side)} files, fewer than ` +
+  const counts = { negative: count('negative'), positive: count('positive') };
+  const tooFew = findTooFew(counts, study.generator);
+  if (tooFew === null) return counts;
+  const advice = `import more, or lower generator.batchSize (${study.generator.batchSize})`;
+  throw new DatasetError(
+    tooFew.of === 'both'
+      ? `dataset ${study.dataset.name} holds ${tooFew.found} files of both classes, fewer than one minibatch of their generator; ${advice}`
+      : `class folder "${study.classes[tooFew.of]}" of dataset ${study.dataset.name} holds ${tooFew.found} files, fewer than ` +
           `one minibatch of its generator; ${advice}`,
-      );
-  return { negative: count('negative'), positive: count('positive') };
+  );
 }
 
 function planSteps(study: Study): StudyPlan['steps'] {

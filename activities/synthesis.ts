@@ -1,8 +1,7 @@
-import { Context } from '@temporalio/activity';
 import type { GpuActivities } from '../contract/activities.ts';
 import type { EngineSettings, SyntheticShardFiles } from '../contract/engine.ts';
 import type { Fingerprint, SeedRange, SyntheticShard } from '../contract/manifests.ts';
-import { stoppedByWorkflow, withWorkDir } from './activity-support.ts';
+import { causeOfEnd, withWorkDir } from './activity-support.ts';
 import { infer, provenanceOf, settingsOf, type GpuDeps } from './inference.ts';
 import { fetchGenerator, uploadShard } from './local-inputs.ts';
 import { memoized, recalled, type MemoUnit } from './memo.ts';
@@ -88,6 +87,6 @@ async function besides<T>(
     await keeping;
   } catch (error) {
     await keeping.catch(() => undefined);
-    throw stoppedByWorkflow() ? Context.current().cancellationSignal.reason : error;
+    throw causeOfEnd(error);
   }
 }

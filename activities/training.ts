@@ -206,8 +206,6 @@ export async function trainClassifierSegment(
   const inputSize = classifierInputSize(study);
   const { segmentEpochs, ...shape } = classifier;
   const name = `classifier/${trainingName(which)}`;
-  if (images.kind === 'dataset')
-    requireMinibatches((await getManifest<DatasetManifest>(deps.store, images)).counts.train, study);
   const training = await openTraining<ClassifierState>(deps, {
     studyId,
     name,
@@ -219,7 +217,9 @@ export async function trainClassifierSegment(
   const isOver = (): boolean => training.state().finished || training.state().epoch >= untilEpoch;
   if (!isOver() || training.state().parameters === null)
     await withWorkDir(deps.workDir, async (workDir) => {
-      const sets = (await getManifest<DatasetManifest | FilteredSetManifest>(deps.store, images)).training;
+      const manifest = await getManifest<DatasetManifest | FilteredSetManifest>(deps.store, images);
+      if (manifest.kind === 'dataset') requireMinibatches(manifest.counts.train, study);
+      const sets = manifest.training;
       const checkpointFile = await training.fetchCheckpoint(workDir);
       const input = {
         config: classifier,

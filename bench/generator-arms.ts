@@ -199,7 +199,8 @@ async function trainArm(measured: Measured, arm: ArmName, seed: number): Promise
   );
   const seconds = (performance.now() - start) / 1000;
   if (trouble !== null) throw new Error(`${arm}, seed ${seed}: ${trouble.reason}`);
-  const curve: (Point & { readonly snapshot: (typeof found)[number]; readonly quality: SetQuality })[] = [];
+  const points: { readonly point: Point; readonly snapshot: (typeof found)[number]; readonly quality: SetQuality }[] =
+    [];
   for (const snapshot of found) {
     const { nimg, msSsim, generator } = snapshot;
     const task = { ...metric, generator, seed };
@@ -208,14 +209,14 @@ async function trainArm(measured: Measured, arm: ArmName, seed: number): Promise
     const distance = quality.frechet;
     const own = { ...contextOf(measured), settings: { precision, execution: options.execution } };
     const ownDistance = precision === 'fp32' ? distance : (await measureSnapshot(task, own)).value;
-    curve.push({ nimg, distance, ownDistance, msSsim, snapshot, quality });
+    points.push({ point: { nimg, distance, ownDistance, msSsim }, snapshot, quality });
   }
-  const { snapshot, ...best } = curve.reduce((a, b) => (b.distance < a.distance ? b : a));
+  const { snapshot, quality } = points.reduce((a, b) => (b.point.distance < a.point.distance ? b : a));
   await cp(snapshot.gridFile, join(options.out, `${arm}-${seed}-fakes.png`));
   return {
     ...{ arm, seed, seconds, ticks },
-    curve: curve.map(({ nimg, distance, ownDistance, msSsim }) => ({ nimg, distance, ownDistance, msSsim })),
-    best: { nimg: best.nimg, quality: best.quality },
+    curve: points.map(({ point }) => point),
+    best: { nimg: snapshot.nimg, quality },
     ...(await lookAtFakes(measured, snapshot.generator, `${arm}-${seed}`)),
   };
 }

@@ -7,6 +7,17 @@ import type { NetworkShape } from './architecture.ts';
 
 /** What a training shows to D, and its draws that are decided in JavaScript. All keyed by (seed, stream, nimg). */
 
+/** What has fewer images than one minibatch of its generator shows: a class, both of a conditional study, or nothing. */
+export function findTooFew(
+  counts: PerClass<number>,
+  { batchSize, conditional = false }: Study['generator'],
+): { readonly of: ClassSide | 'both'; readonly found: number } | null {
+  const sets = conditional
+    ? [{ of: 'both' as const, found: counts.negative + counts.positive }]
+    : classSides.map((side) => ({ of: side, found: counts[side] }));
+  return sets.find(({ found }) => found < batchSize) ?? null;
+}
+
 /**
  * Looks at a data set before anything is trained on it: classifiers come first and take hours.
  * @throws DatasetError when a class has fewer training images than one minibatch of its generator shows
@@ -15,16 +26,13 @@ export function requireMinibatches(
   train: PerClass<number>,
   { classes, generator }: Pick<Study, 'classes' | 'generator'>,
 ): void {
-  const { batchSize, conditional = false } = generator;
-  const sets = conditional
-    ? [{ name: 'both classes', found: train.negative + train.positive }]
-    : classSides.map((side) => ({ name: `class "${classes[side]}"`, found: train[side] }));
-  for (const { name, found } of sets)
-    if (found < batchSize)
-      throw new DatasetError(
-        `the generator of ${name} expected at least the ${batchSize} training images of one minibatch, found ${found} after ` +
-          'the split; import more images, lower generator.batchSize, or leave more to train on (split.test, split.validation)',
-      );
+  const tooFew = findTooFew(train, generator);
+  if (tooFew === null) return;
+  const name = tooFew.of === 'both' ? 'both classes' : `class "${classes[tooFew.of]}"`;
+  throw new DatasetError(
+    `the generator of ${name} expected at least the ${generator.batchSize} training images of one minibatch, found ${tooFew.found} after ` +
+      'the split; import more images, lower generator.batchSize, or leave more to train on (split.test, split.validation)',
+  );
 }
 
 /** @throws DatasetError when there are fewer images than one minibatch shows, or one has another size or channel count */
